@@ -1,0 +1,150 @@
+"""A real JupyterLab and a real Chromium, for tests and benchmarks that move sliders.
+
+`with Lab(folder) as lab, chromium() as browser: ...` then `open_notebook`, `run_all_cells`, and Playwright's own calls.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+INSTALL = "apt-get install -y --no-install-recommends chromium fonts-dejavu-core (or: playwright install chromium)"
+
+
+def find_chromium() -> str | None:
+    """The path of a Chromium: DDPM_LITE_CHROMIUM, one on the PATH, or Playwright's own."""
+    for name in (os.environ.get("DDPM_LITE_CHROMIUM"), "chromium", "chromium-browser", "google-chrome"):
+        if name and (path := shutil.which(name)):
+            return path
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        path = playwright.chromium.executable_path
+    return path if Path(path).exists() else None
+
+
+@contextmanager
+def chromium(path: str | None = None) -> Iterator[Any]:
+    """Start headless Chromium and give Playwright's browser."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path or find_chromium(), args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Lab:
+    """A JupyterLab of its own: a free loopback port, a token, settings in a temporary folder."""
+
+    def __init__(self, root: Path, *, env: dict[str, str] | None = None) -> None:
+        self.root, self.token, self.extra = Path(root), secrets.token_hex(16), env or {}
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+
+    def __enter__(self) -> Lab:
+        self.home = tempfile.mkdtemp(prefix="ddpm-lite-lab-")
+        self.log = Path(self.home) / "lab.log"
+        places = ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "JUPYTER_RUNTIME_DIR",
+                  "IPYTHONDIR")  # fmt: skip
+        env = {**os.environ, **{name: f"{self.home}/{name.lower()}" for name in places}, **self.extra}
+        root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+        command = [
+            sys.executable, "-m", "jupyterlab", "--no-browser", *root, "--expose-app-in-browser",
+            "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={self.port}", "--ServerApp.port_retries=0",
+            f"--IdentityProvider.token={self.token}", f"--ServerApp.root_dir={self.root}",
+            "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        ]  # fmt: skip
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=env, start_new_session=True)
+        end = time.monotonic() + 90
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/status?token={self.token}", timeout=2)
+                return self
+            except OSError:
+                time.sleep(0.2)
+        text = self.log.read_text()[-3000:]
+        self.__exit__()
+        raise RuntimeError(f"JupyterLab did not start:\n{text}")
+
+    def __exit__(self, *_: object) -> None:
+        self.process.send_signal(signal.SIGTERM)  # the server shuts its kernels down
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def url(self, notebook: str) -> str:
+        return f"http://127.0.0.1:{self.port}/lab/tree/{notebook}?token={self.token}&reset"
+
+
+def open_notebook(browser: Any, lab: Lab, notebook: str, *, dark: bool = False, timeout: float = 90) -> tuple[Any, list[str]]:
+    """Open a notebook in a page of its own; return the page and the list that its console errors are added to."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1400}, color_scheme="dark" if dark else "light")
+    page.set_default_timeout(timeout * 1000)
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text[:300]) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)[:300]))
+    page.goto(lab.url(notebook), wait_until="domcontentloaded")
+    page.wait_for_selector(".jp-Notebook .jp-Cell")
+    page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.isReady")
+    if dark:
+        page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+    return page, errors
+
+
+def run_all_cells(page: Any, *, timeout: float = 120) -> list[tuple[int, str, str]]:
+    """Run every cell by JupyterLab's own command, wait for the last; return the errors as (cell, name, message)."""
+    page.evaluate(
+        """async () => { const widget = window.jupyterapp.shell.currentWidget;
+        await widget.context.ready; await widget.sessionContext.ready;
+        await widget.sessionContext.session.kernel.info;
+        await window.jupyterapp.commands.execute('notebook:run-all-cells'); }"""
+    )
+    # Ask the model, not the page: cells out of sight are not drawn. After an error the cells below stay unrun.
+    page.wait_for_function(
+        """() => { const cells = window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells.filter(
+            c => c.cell_type === 'code' && c.getSource().trim());
+        const failed = cells.some(c => c.getOutputs().some(o => o.output_type === 'error'));
+        return cells.every(c => c.executionState !== 'running' && (c.execution_count || failed)); }""",
+        timeout=timeout * 1000,
+    )
+    found = page.evaluate(
+        """() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells.flatMap((c, i) =>
+        c.cell_type !== 'code' ? [] : c.getOutputs().filter(o => o.output_type === 'error')
+        .map(o => [i, o.ename, o.evalue]))"""
+    )
+    return [tuple(item) for item in found]
+
+
+def canvas_pixels(canvas: Any) -> np.ndarray:
+    """What a canvas holds now, (H, W, 3) uint8, at its own resolution."""
+    import base64
+
+    from PIL import Image
+
+    url = canvas.evaluate("c => c.toDataURL('image/png')")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",", 1)[1]))).convert("RGB"))

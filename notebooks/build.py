@@ -74,7 +74,7 @@ def is_current(path: Path) -> bool:
 
 
 def execute(path: Path) -> float:
-    """Execute one lesson in full mode and write it, keeping its cells' ids; returns the seconds that it took."""
+    """Execute one lesson in full mode and write it, keeping the ids of its cells; returns the seconds."""
     import nbformat
     from jupytext.combine import combine_inputs_with_outputs
     from nbclient import NotebookClient
@@ -199,7 +199,7 @@ def with_table(readme: str) -> str:
 
 
 def cover(path: Path) -> bytes | None:
-    """The lesson's picture for the table, small: the first PNG of the cell tagged `cover`, else of any cell."""
+    """The lesson's picture for the table, made small: the first PNG, of the cell tagged `cover` if any."""
     from PIL import Image
 
     cells = [cell for cell in (read_built(path) or {"cells": []})["cells"] if cell.cell_type == "code"]

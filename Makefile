@@ -1,0 +1,51 @@
+# make lab       set up what the lessons need, open JupyterLab on the first one        LAB_ARGS="--no-browser --port=8890"
+# make test      set up what the tests need, run everything that is tested             TEST_ARGS="-k data -x"
+# make lessons   execute the lessons whose source changed, bring the README's table up to date
+# make figures   write figures/ anew
+#
+# PYTHON=python3.12 picks the interpreter for a new .venv. The second call of a target installs nothing.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+LAB_ARGS ?=
+TEST_ARGS ?=
+
+# Child processes find the environment's programs by name.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: lab test lessons figures
+.DELETE_ON_ERROR:
+
+lab: $(VENV)/lab.stamp
+	$(PY) -m jupyterlab notebooks/00_start_here.ipynb --ServerApp.ip=127.0.0.1 --LabApp.news_url=None \
+	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
+	  $$(test "$$(id -u)" != 0 || echo --allow-root) $(LAB_ARGS)
+
+test: $(VENV)/dev.stamp
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(PY) -m pytest $(TEST_ARGS)
+
+lessons: $(VENV)/dev.stamp
+	$(PY) notebooks/build.py build
+	$(PY) notebooks/build.py table
+
+figures: $(VENV)/dev.stamp
+	$(PY) notebooks/build.py covers
+	$(PY) notebooks/build.py table
+
+$(VENV)/lab.stamp: pyproject.toml | $(PY)
+	$(PY) -m pip install --disable-pip-version-check -e ".[lab]"
+	touch $@
+
+$(VENV)/dev.stamp: pyproject.toml | $(PY)
+	$(PY) -m pip install --disable-pip-version-check -e ".[dev]"
+	touch $(VENV)/lab.stamp $@
+
+$(PY):
+	@$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 10) else 1)" || { \
+	  echo "ddpm_lite needs Python 3.10 or newer, and '$(PYTHON)' is: $$($(PYTHON) --version 2>&1)."; \
+	  echo "Name another one, for example: make PYTHON=python3.12 lab"; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "Could not create $(VENV); on Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }

@@ -1,4 +1,4 @@
-"""Pictures: tensors in, one `Figure` or one array out; one style; no widgets.
+"""Figures: tensors in, one `Figure` out; one style; no widgets.
 
 Figures are made without pyplot, so a notebook never shows one twice. A lesson shows a figure with
 `show(figure, alt="what is to be seen")`, which also gives the picture its alternative text.
@@ -6,18 +6,24 @@ Figures are made without pyplot, so a notebook never shows one twice. A lesson s
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .pixels import as_array, encode_png, frame_labels, image_grid, save_animation, to_uint8, views_to_pixels
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe and Ito (2008), "Color Universal Design": told apart with every common kind of color blindness.
-# Ordered so that the first four keep a contrast of 3:1 with a white and with a black background.
+__all__ = [
+    "PALETTE", "STYLE", "SYMBOLS", "image_grid", "new_figure", "plot_images", "plot_schedules", "plot_strip",
+    "plot_trajectory", "png_bytes", "render_frames", "save_animation", "show", "use_style",
+]  # fmt: skip
+
+# Okabe and Ito (2008), "Color Universal Design": told apart with the common kinds of color blindness.
+# The first four stand out from white and from black by 3:1 or (the fourth on white) nearly so.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 
 STYLE: dict[str, Any] = {
@@ -28,24 +34,36 @@ STYLE: dict[str, Any] = {
     "image.interpolation": "nearest", "figure.facecolor": "white", "savefig.facecolor": "white",
     "figure.constrained_layout.use": True,
 }  # fmt: skip
-SEPARATOR = 96  # the grey level of the lines between the images of a grid
+GREY = {"cmap": "gray", "vmin": 0, "vmax": 255, "interpolation": "nearest"}
+
+# The names of the code as the equations write them: for matplotlib, and as plain text for widgets.
+SYMBOLS = {
+    "x_0": (r"$x_0$", "x₀"), "x_t": (r"$x_t$", "xₜ"), "x": (r"$x_{t-1}$", "xₜ₋₁"), "x_T": (r"$x_T$", "x_T"),
+    "eps": (r"$\epsilon$", "ε"), "eps_hat": (r"$\hat\epsilon$", "ε̂"), "x0_hat": (r"$\hat x_0$", "x̂₀"),
+    "mu_tilde": (r"$\tilde\mu_t$", "μ̃ₜ"),
+}  # fmt: skip
 
 
-def _style() -> dict[str, Any]:
-    from matplotlib import cycler
+def _style() -> Any:
+    from cycler import cycler
 
     return {**STYLE, "axes.prop_cycle": cycler(color=PALETTE)}
 
 
 def use_style() -> None:
-    """Make the course's style matplotlib's own until the kernel ends, for figures made in a lesson."""
+    """Make the course's style matplotlib's own until the kernel ends, for figures made with pyplot."""
     import matplotlib
 
     matplotlib.rcParams.update(_style())
 
 
-def new_figure(n_rows: int = 1, n_columns: int = 1, *, size: tuple[float, float] | None = None, **options: Any) -> Any:
-    """Return `(figure, axes)` as `pyplot.subplots` does, in the course's style; `size` in inches at 100 dpi."""
+def new_figure(
+    n_rows: int = 1, n_columns: int = 1, *, size: tuple[float, float] | None = None, **options: Any
+) -> Any:
+    """Return `(figure, axes)` as `pyplot.subplots` does, in the course's style.
+
+    size: width and height in inches (100 pixels each); options: of `Figure.subplots`.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -54,160 +72,82 @@ def new_figure(n_rows: int = 1, n_columns: int = 1, *, size: tuple[float, float]
         return figure, figure.subplots(n_rows, n_columns, **options)
 
 
-def as_array(name: str, values: Any) -> np.ndarray:
-    """Return a tensor, an array or a list of either as one numpy array on the CPU."""
-    if isinstance(values, (list, tuple)):
-        if not len(values):
-            raise ValueError(f"{name}: got an empty {type(values).__name__}, wanted at least one array")
-        parts = [as_array(name, value) for value in values]
-        shapes = sorted({part.shape for part in parts})
-        if len(shapes) > 1:
-            raise ValueError(f"{name}: got arrays of different shapes {shapes}, wanted equal shapes")
-        return np.stack(parts)
-    if hasattr(values, "detach"):  # a torch tensor; torch itself is not needed here
-        values = values.detach().cpu()
-        values = (values.float() if values.is_floating_point() else values).numpy()
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: got {type(values).__name__} of dtype {array.dtype}, wanted numbers")
-    return array
-
-
-def to_uint8(images: Any, name: str = "images") -> np.ndarray:
-    """Map floats in [-1, 1] to 0..255, clipping what lies outside; uint8 passes unchanged.
-
-    Raises ValueError for NaN or infinity, TypeError for other dtypes.
-    """
-    array = as_array(name, images)
-    if array.dtype == np.uint8:
-        return array
-    if array.dtype.kind != "f":
-        raise TypeError(f"{name}: got dtype {array.dtype}, wanted floats in [-1, 1] or uint8")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name}: got NaN or infinity in {int((~np.isfinite(array)).sum())} places, wanted numbers")
-    return np.rint(np.clip(array, -1, 1) * np.float32(127.5) + np.float32(127.5)).astype(np.uint8)
-
-
-def _channels_last(pixels: np.ndarray, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    if pixels.shape[-3] not in (1, 3):
-        raise ValueError(f"{name}: got shape {shape} with {pixels.shape[-3]} channels, wanted 1 or 3")
-    if 0 in pixels.shape:
-        raise ValueError(f"{name}: got shape {shape}, wanted no empty dimension")
-    return np.moveaxis(pixels, -3, -1)
-
-
-def _tile(pixels: np.ndarray, n_columns: int | None, padding: int) -> np.ndarray:
-    """(N, B, H, W, C) -> (N, H', W', C): the B images of each frame side by side, row by row."""
-    N, B, H, W, C = pixels.shape
-    n_columns = n_columns or int(np.ceil(np.sqrt(B)))
-    if n_columns < 1 or padding < 0:
-        raise ValueError(f"n_columns, padding: got {n_columns}, {padding}, wanted n_columns >= 1 and padding >= 0")
-    n_columns = min(n_columns, B)
-    n_rows = -(-B // n_columns)
-    h, w = H + padding, W + padding
-    out = np.full((N, n_rows, n_columns, h, w, C), SEPARATOR, np.uint8)
-    out.reshape(N, n_rows * n_columns, h, w, C)[:, :B, :H, :W] = pixels
-    grid = out.transpose(0, 1, 3, 2, 4, 5).reshape(N, n_rows * h, n_columns * w, C)
-    return grid[:, : n_rows * h - padding, : n_columns * w - padding]  # no line along the outer edge
-
-
-def image_grid(images: Any, n_columns: int | None = None, *, padding: int = 1) -> np.ndarray:
-    """Tile images into one uint8 array, for one imshow: (B, C, H, W) or (B, H, W) -> (H', W') or (H', W', 3).
-
-    images: floats in [-1, 1] or uint8, C of 1 or 3; n_columns: about the square root of B unless given.
-    Raises ValueError or TypeError that names what is wrong.
-    """
-    pixels = to_uint8(images)
-    shape = pixels.shape
-    if pixels.ndim not in (3, 4):
-        raise ValueError(f"images: got shape {shape}, wanted (B, C, H, W) or (B, H, W)")
-    pixels = _channels_last(pixels[:, None] if pixels.ndim == 3 else pixels, "images", shape)
-    grid = _tile(pixels[None], n_columns, padding)[0]
-    return grid[..., 0] if grid.shape[-1] == 1 else grid
-
-
-def frames_to_pixels(
-    frames: Any, *, n_columns: int | None = None, padding: int = 1, name: str = "frames"
-) -> np.ndarray:
-    """Turn frames into uint8 pictures: (N, H, W), (N, C, H, W) or (N, B, C, H, W), tiled -> (N, H', W'[, 3]).
-
-    uint8 frames of shape (N, H, W, 3), as from `render_frames`, pass unchanged.
-    """
-    pixels = to_uint8(frames, name)
-    shape = pixels.shape
-    if pixels.ndim == 4 and pixels.dtype == np.uint8 and shape[-1] == 3 and shape[1] not in (1, 3):
-        return pixels
-    if pixels.ndim not in (3, 4, 5):
-        raise ValueError(f"{name}: got shape {shape}, wanted (N, H, W), (N, C, H, W) or (N, B, C, H, W)")
-    pixels = _channels_last(pixels[:, None] if pixels.ndim == 3 else pixels, name, shape)
-    out = _tile(pixels, n_columns, padding) if pixels.ndim == 5 else pixels
-    return out[..., 0] if out.shape[-1] == 1 else out
-
-
 def figure_pixels(figure: Figure) -> np.ndarray:
-    """Draw a figure and return it as (H, W, 3) uint8."""
+    """Draw a figure and return its pixels, (H, W, 3) uint8."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas: Any = figure.canvas
     if not hasattr(canvas, "buffer_rgba"):
         canvas = FigureCanvasAgg(figure)
     canvas.draw()
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close(figure)  # else pyplot shows it again at the end of the cell
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def render_frames(figure: Figure, update: Callable[[int], object], n: int) -> np.ndarray:
-    """Call `update(i)` on a persistent figure for i = 0..n-1 and return the frames, (n, H, W, 3) uint8."""
-    frames = []
-    for i in range(n):
-        update(i)
-        frames.append(figure_pixels(figure))
-    return as_array("frames", frames)
+def picture_pixels(picture: Any) -> np.ndarray:
+    """Return a Figure or an image, (H, W), (C, H, W) or (H, W, 3), as (H, W) or (H, W, 3) uint8.
+
+    Raises ValueError or TypeError for anything else, and for NaN.
+    """
+    if hasattr(picture, "savefig"):
+        return figure_pixels(picture)
+    pixels = to_uint8(picture, "picture")
+    if pixels.ndim == 3 and pixels.shape[0] in (1, 3) and pixels.shape[-1] != 3:
+        pixels = np.moveaxis(pixels, 0, -1)
+    if pixels.ndim == 3 and pixels.shape[-1] == 1:
+        pixels = pixels[..., 0]
+    if 0 in pixels.shape or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
+        raise ValueError(
+            f"picture: got shape {pixels.shape}, wanted a Figure, (H, W), (C, H, W) or (H, W, 3)"
+        )
+    return pixels
 
 
 def png_bytes(picture: Any, *, colors: int | None = None, compress_level: int = 6) -> bytes:
-    """Encode a Figure or an array (H, W) or (H, W, 3) of uint8 or floats in [-1, 1] as PNG.
+    """Encode a Figure or an image (floats in [-1, 1] or uint8) as PNG; colors: as in `encode_png`."""
+    return encode_png(picture_pixels(picture), colors=colors, compress_level=compress_level)
 
-    colors: reduce to a palette of this many colors (a figure of lines is a third as large with 256).
+
+def render_frames(figure: Figure, update: Callable[[int], object], n: int) -> np.ndarray:
+    """Call `update(i)` on one persistent figure for i = 0..n-1 and return what it shows, (n, H, W, 3) uint8.
+
+    The layout is settled once, on the first frame, so that the axes do not jump and each frame is quick.
     """
-    from PIL import Image
-
-    pixels = figure_pixels(picture) if hasattr(picture, "savefig") else to_uint8(picture, "picture")
-    if pixels.ndim == 3 and pixels.shape[0] in (1, 3) and pixels.shape[-1] != 3:
-        pixels = np.moveaxis(pixels, 0, -1)  # (C, H, W)
-    if pixels.ndim == 3 and (pixels.shape[-1] == 1 or (pixels == pixels[..., :1]).all()):
-        pixels = pixels[..., 0]
-    if pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
-        raise ValueError(f"picture: got shape {pixels.shape}, wanted a Figure, (H, W) or (H, W, 3)")
-    image = Image.fromarray(pixels)
-    if colors and image.mode == "RGB":
-        image = image.quantize(colors, dither=Image.Dither.NONE)
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=compress_level)
-    return buffer.getvalue()
+    update(0)
+    frames = [figure_pixels(figure)]
+    engine = figure.get_layout_engine()
+    figure.set_layout_engine("none")
+    try:
+        for i in range(1, n):
+            update(i)
+            frames.append(figure_pixels(figure))
+    finally:
+        figure.set_layout_engine(engine)
+    return np.stack(frames)
 
 
 def show(picture: Any, *, alt: str, colors: int | None = 256) -> None:
     """Display a Figure or an image array in the notebook, with `alt` as its alternative text.
 
-    alt stands in the output's metadata (nbconvert puts it on the page's <img>) and as text/plain.
+    alt: one sentence that says what is to be seen; it stands in the output's metadata, from which nbconvert
+    and the website take it, and as its plain text. colors: as in `encode_png`, None keeps all of them.
     """
     from IPython.display import display
 
     if not alt.strip():
-        raise ValueError("alt: got an empty text, wanted one sentence that says what is to be seen")
+        raise ValueError(f"alt: got {alt!r}, wanted one sentence that says what is to be seen")
     data = {"image/png": png_bytes(picture, colors=colors), "text/plain": alt}
-    if "matplotlib.pyplot" in sys.modules and hasattr(picture, "savefig"):
-        sys.modules["matplotlib.pyplot"].close(picture)  # else the notebook shows it again
     display(data, metadata={"image/png": {"alt": alt}}, raw=True)
 
 
 def plot_images(
-    images: Any, *, n_columns: int | None = None, title: str | None = None, padding: int = 1, width: float = 4.5
+    images: Any, *, n_columns: int | None = None, padding: int = 1, title: str = "", width: float = 4.5
 ) -> Figure:
-    """Draw a grid of images, (B, C, H, W) or (B, H, W), by one imshow; `width` in inches."""
+    """Draw images, (B, C, H, W) or (B, H, W), as one grid by one imshow; width in inches."""
     grid = image_grid(images, n_columns, padding=padding)
     figure, axis = new_figure(size=(width, width * grid.shape[0] / grid.shape[1] + (0.4 if title else 0)))
-    axis.imshow(grid, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axis.imshow(grid, **GREY)
     axis.set_axis_off()
     if title:
         axis.set_title(title)
@@ -215,32 +155,71 @@ def plot_images(
 
 
 def plot_strip(
-    frames: Any, labels: Sequence[str] | None = None, n: int = 9, *, title: str | None = None, width: float = 11.0
+    frames: Any, labels: Sequence[str] | None = None, n: int = 9, *, title: str = "", width: float = 11
 ) -> Figure:
-    """Draw `n` of the frames that `scrub` takes in one row, evenly spaced, their labels beneath.
+    """Draw n of the frames that `scrub` takes, evenly spaced, in one row with their labels beneath.
 
-    frames: as in `scrub`, also a dict of several views (one row each); labels: one a frame, else the index.
+    frames: as in `scrub`; a dict of several views has one row for each. labels: one a frame, broken at ", ".
     """
-    views = dict(frames) if isinstance(frames, Mapping) else {"": frames}
-    rows = {name: frames_to_pixels(view, name=f"frames[{name!r}]" if name else "frames") for name, view in views.items()}
-    N = min(len(row) for row in rows.values())
-    if labels is not None and len(labels) != N:
-        raise ValueError(f"labels: got {len(labels)}, wanted one for each of the {N} frames")
+    rows = views_to_pixels(frames)
+    N = len(next(iter(rows.values())))
+    if n < 1:
+        raise ValueError(f"n: got {n}, wanted at least 1")
+    texts = [str(i) for i in range(N)] if labels is None else frame_labels(labels, N)
     shown = np.unique(np.linspace(0, N - 1, min(n, N)).round().astype(int))
-    cell = width / len(shown)
-    heights = [cell * row.shape[1] / row.shape[2] for row in rows.values()]
+    heights = [width / len(shown) * row.shape[1] / row.shape[2] for row in rows.values()]
     figure, axes = new_figure(
         len(rows), len(shown), size=(width, sum(heights) + 0.7 + (0.4 if title else 0)), squeeze=False,
         gridspec_kw={"height_ratios": heights},
     )  # fmt: skip
-    for axis_row, (name, row) in zip(axes, rows.items(), strict=True):
+    for axis_row, (key, row) in zip(axes, rows.items(), strict=True):
         for axis, i in zip(axis_row, shown, strict=True):
-            axis.imshow(row[i], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axis.imshow(row[i], **GREY)
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
-        axis_row[0].set_ylabel(name)
+        axis_row[0].set_ylabel(SYMBOLS.get(key, (key,))[0])
     for axis, i in zip(axes[-1], shown, strict=True):
-        axis.set_xlabel(str(i) if labels is None else str(labels[i]).replace(", ", "\n"), fontsize=11)
+        axis.set_xlabel(texts[i].replace(", ", "\n"), fontsize=11)
     if title:
         figure.suptitle(title)
+    return figure
+
+
+def plot_trajectory(steps: Sequence[Any], n: int = 9, *, index: int = 0) -> Figure:
+    """Draw how one image came to be: x_{t-1}, x0_hat and eps_hat at n of a sampler's steps.
+
+    steps: the `Step`s of a sampler, kept in a list; index: which image of the batch.
+    """
+    if not len(steps):
+        raise ValueError("steps: got none, wanted the steps of a sampler, kept in a list")
+    rows = {name: [getattr(step, name)[index] for step in steps] for name in ("x", "x0_hat", "eps_hat")}
+    return plot_strip(rows, [f"t = {step.t}" for step in steps], n)
+
+
+def plot_schedules(diffusions: Mapping[str, Any]) -> Figure:
+    """Draw alpha_bar, the signal and noise rates and log SNR of one or more diffusions over t.
+
+    diffusions: name -> `GaussianDiffusion`, or anything with `alpha_bar`, (T+1,), entry 0 = 1.
+    """
+    if not diffusions:
+        raise ValueError("diffusions: got an empty dict, wanted name -> GaussianDiffusion")
+    figure, (left, middle, right) = new_figure(1, 3, size=(13, 3.7))
+    tables = {
+        name: as_array(name, diffusion.alpha_bar).astype(float) for name, diffusion in diffusions.items()
+    }
+    one_T = len({len(table) for table in tables.values()}) == 1
+    for color, (name, alpha_bar) in zip(PALETTE, tables.items(), strict=False):
+        t = np.arange(len(alpha_bar)) / (1 if one_T else len(alpha_bar) - 1)
+        left.plot(t, alpha_bar, color=color, label=name)
+        middle.plot(t, np.sqrt(alpha_bar), color=color)
+        middle.plot(t, np.sqrt(1 - alpha_bar), color=color, linestyle="--")
+        with np.errstate(divide="ignore"):
+            right.plot(t[1:], np.log(alpha_bar[1:]) - np.log1p(-alpha_bar[1:]), color=color)
+    left.set(title="what is left of $x_0$", ylabel=r"$\bar\alpha_t$", ylim=(-0.03, 1.03))
+    middle.set(title="signal (full) and noise (dashed)", ylim=(-0.03, 1.03))
+    middle.set_ylabel(r"$\sqrt{\bar\alpha_t}$,  $\sqrt{1-\bar\alpha_t}$")
+    right.set(title="signal to noise", ylabel=r"$\log\,\bar\alpha_t/(1-\bar\alpha_t)$")
+    for axis in (left, middle, right):
+        axis.set_xlabel("$t$" if one_T else "$t/T$")
+    left.legend()
     return figure

@@ -6,6 +6,7 @@ The only module that imports ipywidgets (7.7 or 8) and, lazily, anywidget.
 from __future__ import annotations
 
 import html
+import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,72 +14,69 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import ipywidgets
+import ipywidgets  # type: ignore[import-untyped]
 import numpy as np
 import traitlets
 
-from .plots import as_array, frames_to_pixels, png_bytes
+from .pixels import encode_png, frame_curves, frame_labels, side_by_side, sprite_sheet, views_to_pixels
+from .plots import SYMBOLS, png_bytes
 
 ASSETS = Path(__file__).parent / "assets"
-MAX_SIDE = 16384  # pixels: the largest side of a picture that every current browser draws
-MAX_PIXELS = 32 * 2**20  # of the whole sheet: 128 MiB once the browser has decoded it
+NAMED = {"style": {"description_width": "initial"}}  # room for the whole name beside a control
 
 
 @cache
-def _canvas_class() -> type | None:
-    """The anywidget class of the canvas view, or None where its front end cannot load."""
+def _canvas_class() -> Any:
+    """The anywidget class that draws in the browser; None where it cannot load or DDPM_LITE_CANVAS is 0."""
     if os.environ.get("DDPM_LITE_CANVAS") == "0":
         return None
     try:
         import anywidget
-    except Exception:  # missing, or too old or too new for the ipywidgets beside it
+
+        if "google.colab" in sys.modules:  # raises in a Colab that shows no widgets but its own
+            importlib.import_module("google.colab.output").enable_custom_widget_manager()
+    except Exception:  # missing, or made for another ipywidgets
         return None
-    if "google.colab" in sys.modules:
-        try:
-            sys.modules["google.colab"].output.enable_custom_widget_manager()  # type: ignore[attr-defined]
-        except Exception:  # an old Colab, which loads no widgets but its own
-            return None
 
     class Canvas(anywidget.AnyWidget):
         _esm = (ASSETS / "scrubber.js").read_text(encoding="utf-8")
         _css = (ASSETS / "scrubber.css").read_text(encoding="utf-8")
-        value = traitlets.Int(0).tag(sync=True)
-        sheet = traitlets.Bytes().tag(sync=True)
-        layout_of_sheet = traitlets.Dict().tag(sync=True)
-        labels = traitlets.List().tag(sync=True)
-        title = traitlets.Unicode().tag(sync=True)
-        curves = traitlets.List().tag(sync=True)
+        value = traitlets.Int(0).tag(sync=True)  # the frame shown
+        sheet = traitlets.Bytes().tag(sync=True)  # PNG of all frames
+        geometry = traitlets.Dict().tag(sync=True)  # where they stand in it
+        labels: Any = traitlets.List().tag(sync=True)  # one a frame
+        names: Any = traitlets.List().tag(sync=True)  # of the sliders in the same box
+        texts: Any = traitlets.List().tag(sync=True)  # their values in words, where not the frame's label
+        caption = traitlets.Bool(True).tag(sync=True)
+        curves: Any = traitlets.List().tag(sync=True)
 
     return Canvas
 
 
-def sprite_sheet(frames: np.ndarray) -> tuple[np.ndarray, int]:
-    """Lay N frames (N, H, W[, 3]) out in one picture, row by row; return it and its number of columns.
+class _Box(ipywidgets.VBox):
+    """A box whose text, for what shows no widgets, is one sentence."""
 
-    Raises ValueError where the sheet would pass 16384 pixels a side or 32 million in all.
+    def __init__(self, children: Sequence[Any], sentence: str) -> None:
+        self._sentence = sentence
+        super().__init__(children, layout=ipywidgets.Layout(align_items="flex-start"))
+        self.add_class("ddpm-box")
+
+    def __repr__(self) -> str:
+        return self._sentence
+
+
+class Scrub(_Box):
+    """A slider over frames, made by `scrub`.
+
+    `value`: the index of the frame shown, to read and to set; `frame`: its pixels, uint8, a dict of them
+    where several views were given; `slider`, `player`, `view`: the parts.
     """
-    N, H, W = frames.shape[:3]
-    n_columns = max(1, min(N, MAX_SIDE // W, round(np.sqrt(N * H / W))))
-    n_rows = -(-N // n_columns)
-    if max(n_rows * H, n_columns * W) > MAX_SIDE or n_rows * n_columns * H * W > MAX_PIXELS:
-        raise ValueError(
-            f"frames: {N} frames of {H} x {W} pixels make a sheet of {n_rows * H} x {n_columns * W}; the limit is "
-            f"{MAX_SIDE} a side and {MAX_PIXELS} in all: show fewer frames, as frames[::2], or fewer images in each"
-        )
-    sheet = np.zeros((n_rows * n_columns, H, W, *frames.shape[3:]), np.uint8)
-    sheet[:N] = frames
-    sheet = sheet.reshape(n_rows, n_columns, H, W, -1).swapaxes(1, 2)
-    return sheet.reshape(n_rows * H, n_columns * W, *frames.shape[3:]), n_columns
 
-
-class Scrub(ipywidgets.VBox):
-    """A slider over frames, made by `scrub`; `.value` is the frame's index, `.frame` its pixels."""
-
-    def __init__(self, views: dict[str, np.ndarray], labels: list[str], title: str, **parts: Any) -> None:
-        self.views, self.labels, self.title = views, labels, title
-        self.slider: ipywidgets.IntSlider = parts.pop("slider")
-        self.view: ipywidgets.Widget = parts.pop("view")
-        super().__init__(**parts)
+    def __init__(self, views: dict[str, np.ndarray], parts: list[Any], children: list[Any]) -> None:
+        self.views, self.n = views, len(next(iter(views.values())))
+        self.slider, self.player, self.view = parts
+        name = self.slider.description
+        super().__init__(children, f"A slider over {self.n} pictures ({name}): run this notebook to move it.")
 
     @property
     def value(self) -> int:
@@ -86,217 +84,168 @@ class Scrub(ipywidgets.VBox):
 
     @value.setter
     def value(self, value: int) -> None:
-        self.slider.value = value
+        if not 0 <= value < self.n:
+            raise ValueError(f"value: got {value}, wanted 0 to {self.n - 1}, the index of a frame")
+        for part in (self.player, self.slider, self.view):  # all: no browser may be there to link them
+            if not isinstance(part, ipywidgets.Image):
+                part.value = value
 
     @property
     def frame(self) -> np.ndarray | dict[str, np.ndarray]:
-        """The pixels shown, (H, W) or (H, W, 3) uint8; a dict of them where several views were given."""
         shown = {name: view[self.value] for name, view in self.views.items()}
         return shown[""] if list(shown) == [""] else shown
 
-    def __repr__(self) -> str:  # what a renderer without widgets shows
-        return f"A slider over {len(self.labels)} pictures ({self.title}): run this notebook to move it."
-
-
-def _check_labels(labels: Sequence[str] | None, N: int, title: str) -> list[str]:
-    if labels is None:
-        return [f"{title} = {i}" for i in range(N)]
-    if isinstance(labels, str) or len(labels) != N:
-        raise ValueError(f"labels: got {labels!r:.60}, wanted a list of {N} texts, one for each frame")
-    return [str(label) for label in labels]
-
-
-def _check_curves(curve: Any, N: int) -> list[dict[str, Any]]:
-    if curve is None:
-        return []
-    pairs = curve.items() if isinstance(curve, Mapping) else [(curve[1], curve[0])]
-    out = []
-    for label, values in pairs:
-        y = as_array("curve", values).astype(float)
-        if y.shape != (N,) or not np.isfinite(y).all():
-            raise ValueError(f"curve {label!r}: got shape {y.shape}, wanted {N} finite numbers, one for each frame")
-        out.append({"label": str(label), "y": y.tolist()})
-    return out
-
 
 def scrub(
-    frames: Any,
-    *,
-    labels: Sequence[str] | None = None,
-    title: str = "t",
-    value: int = 0,
-    curve: Any = None,
-    fps: float = 20,
-    play: bool = True,
-    n_columns: int | None = None,
-    padding: int = 1,
-    scale: int | None = None,
-    linked: Scrub | None = None,
-    canvas: bool | None = None,
-) -> Scrub:
+    frames: Any, *, labels: Sequence[str] | None = None, title: str = "t", value: int = 0, curve: Any = None,
+    fps: float = 20, play: bool = True, n_columns: int | None = None, padding: int = 1,
+    scale: int | None = None, linked: Scrub | None = None, canvas: bool | None = None,
+) -> Scrub:  # fmt: skip
     """Show frames under a slider that works in the browser alone: no kernel is asked for a picture.
 
-    frames: (N, H, W), (N, C, H, W) or (N, B, C, H, W), each frame then tiled by `image_grid`, floats in [-1, 1]
-        or uint8; also uint8 (N, H, W, 3) as from `render_frames`; or a dict of name -> frames: views on one slider.
-    labels: one text a frame, shown below and read by screen readers ("t = 250 of 1000, signal 0.52").
-    curve: (y of each frame, label) or a dict of label -> y, drawn below with a cursor on the frame shown.
-    linked: another scrub with as many frames whose slider then moves with this one.
-    canvas: False for one Image redrawn by the kernel; by default only where the canvas cannot be loaded.
-
-    Raises ValueError or TypeError that names the argument: one frame, NaN, unequal lengths, too many pixels.
+    frames: (N, H, W), (N, C, H, W) or (N, B, C, H, W), each frame then tiled by `image_grid`; floats in
+        [-1, 1] or uint8; also uint8 (N, H, W, 3), as from `render_frames`. A dict of name -> frames shows
+        several views on one slider. N >= 2; at most 16 * 2**20 pixels in all.
+    labels: one text a frame, shown and read by screen readers ("t = 250 of 1000, signal 0.52").
+    title: the slider's name; value: the index of the first frame shown; fps: the speed of the play button.
+    curve: (y, label) or label -> y, one number a frame, drawn below with a cursor on the frame shown.
+    n_columns, padding: of the grid; scale: screen pixels a pixel, by default to fit about 300 to 640.
+    linked: another scrub of as many frames; moving one moves both.
+    canvas: False for one Image that the kernel redraws: the default only where the canvas cannot be loaded.
+    Raises ValueError or TypeError that names the argument.
     """
-    named = dict(frames) if isinstance(frames, Mapping) else {"": frames}
-    if not named:
-        raise ValueError("frames: got an empty dict, wanted name -> frames")
-    views = {
-        str(name): frames_to_pixels(
-            view, n_columns=n_columns, padding=padding, name=f"frames[{name!r}]" if name else "frames"
-        )
-        for name, view in named.items()
-    }
-    lengths = {name: len(view) for name, view in views.items()}
-    N = next(iter(lengths.values()))
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"frames: got views of different lengths {lengths}, wanted equal lengths")
-    if N < 2:
-        raise ValueError(f"frames: got {N} frame, wanted at least 2; show one picture with plot_images")
-    if not 0 <= value < N:
-        raise ValueError(f"value: got {value}, wanted 0 to {N - 1}, the index of a frame")
-    if fps <= 0:
-        raise ValueError(f"fps: got {fps}, wanted pictures a second > 0")
-    if linked is not None and len(linked.labels) != N:
-        raise ValueError(f"linked: got a scrub of {len(linked.labels)} frames, wanted {N}")
-    texts, curves = _check_labels(labels, N, title), _check_curves(curve, N)
-    sheet_frames, panels = _side_by_side(views, scale)
-    sheet, columns = sprite_sheet(sheet_frames)
-    total = sum(panel["width"] * panel["scale"] for panel in panels)
-
-    slider = ipywidgets.IntSlider(
-        value=value, min=0, max=N - 1, description=title, readout=False, continuous_update=True,
-        style={"description_width": "initial"}, layout=ipywidgets.Layout(width=f"{max(220, total - 130)}px"),
-    )  # fmt: skip
-    controls: list[Any] = [slider]
-    if play:
-        player = ipywidgets.Play(value=value, min=0, max=N - 1, interval=max(1, round(1000 / fps)))
-        ipywidgets.jslink((player, "value"), (slider, "value"))
-        controls.insert(0, player)
+    views = views_to_pixels(frames, n_columns=n_columns, padding=padding)
+    n = len(next(iter(views.values())))
+    if n < 2:
+        raise ValueError(f"frames: got {n} frame, wanted at least 2; plot_images shows one picture")
+    if not 0 <= value < n:
+        raise ValueError(f"value: got {value}, wanted 0 to {n - 1}, the index of a frame")
+    if not fps > 0 or (scale is not None and scale < 1):
+        raise ValueError(f"fps, scale: got {fps}, {scale}, wanted fps > 0 and scale >= 1")
+    if linked is not None and linked.n != n:
+        raise ValueError(f"linked: got a scrub of {linked.n} frames, wanted {n}")
+    texts, curves = frame_labels(labels, n, title), frame_curves(curve, n)
+    cells, panels = side_by_side({SYMBOLS.get(name, ("", name))[1]: view for name, view in views.items()})
+    scale = scale or max(1, min(640 // cells.shape[2], 448 // cells.shape[1]))
+    sheet, columns = sprite_sheet(cells)
+    canvas_class = None if canvas is False else _canvas_class()
+    if canvas and canvas_class is None:
+        raise ValueError("canvas: got True, but anywidget cannot be used here; leave it out for the fallback")
+    wide = ipywidgets.Layout(width=f"{max(220, cells.shape[2] * scale - 130)}px")
+    slider = ipywidgets.IntSlider(value, max=n - 1, description=title, readout=False, layout=wide, **NAMED)
+    player = ipywidgets.Play(value=value, max=n - 1, interval=max(1, round(1000 / fps)))
+    ipywidgets.jslink((player, "value"), (slider, "value"))
     if linked is not None:
         ipywidgets.jslink((linked.slider, "value"), (slider, "value"))
-    canvas_class = None if canvas is False else _canvas_class()
-    if canvas_class is None and canvas:
-        raise RuntimeError("canvas: got True, but anywidget cannot be imported here: pip install anywidget")
-    bottom: list[Any]
+    rows = [ipywidgets.HBox([player, slider] if play else [slider])]
     if canvas_class is not None:
+        size = {"width": cells.shape[2], "height": cells.shape[1], "scale": scale}
         view = canvas_class(
-            value=value, sheet=png_bytes(sheet), labels=texts, title=title, curves=curves,
-            layout_of_sheet={
-                "columns": columns, "width": sheet_frames.shape[2], "height": sheet_frames.shape[1], "panels": panels
-            },
+            value=value, sheet=encode_png(sheet), geometry={**size, "columns": columns, "panels": panels},
+            labels=texts, names=[title], curves=curves,
         )  # fmt: skip
         ipywidgets.jslink((slider, "value"), (view, "value"))
-        bottom = [view]
     else:
         view, text = ipywidgets.Image(format="png"), ipywidgets.HTML()
 
         def redraw(change: Any = None) -> None:
-            view.value = _still(sheet_frames[slider.value], panels)
-            text.value = html.escape(texts[slider.value])
+            frame = cells[slider.value].repeat(scale, 0).repeat(scale, 1)
+            view.value, text.value = encode_png(frame, compress_level=1), html.escape(texts[slider.value])
 
         redraw()
         slider.observe(redraw, "value")
-        bottom = [view, text]
-    out = Scrub(
-        views, texts, title, slider=slider, view=view, layout=ipywidgets.Layout(align_items="flex-start"),
-        children=[ipywidgets.HBox(controls), *bottom],
-    )  # fmt: skip
-    out.add_class("ddpm-scrub")
-    return out
+        rows.append(text)
+    return Scrub(views, [slider, player, view], [*rows, view])
 
 
-def _side_by_side(views: dict[str, np.ndarray], scale: int | None) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """Put the views of each frame side by side in one array; say where each stands and how large it is shown."""
-    color = any(view.ndim == 4 for view in views.values())
-    arrays = [view if view.ndim == 4 or not color else np.repeat(view[..., None], 3, -1) for view in views.values()]
-    N, H, W = len(arrays[0]), max(a.shape[1] for a in arrays), sum(a.shape[2] for a in arrays)
-    if scale is None:  # a whole number of screen pixels a pixel: about 300 to 640 wide in all
-        scale = max(1, min(640 // W, 448 // H))
-    out = np.zeros((N, H, W, 3) if color else (N, H, W), np.uint8)
-    panels, x = [], 0
-    for name, array in zip(views, arrays):
-        h, w = array.shape[1:3]
-        out[:, :h, x : x + w] = array
-        panels.append({"name": name, "x": x, "width": w, "height": h, "scale": scale})
-        x += w
-    return out, panels
+class Explore(_Box):
+    """Controls over a picture that the kernel computes, made by `explore`.
 
+    `settings`: the controls' values by name; `error`: what the function raised last, or None; `controls`,
+    `view`, `message`: the parts.
+    """
 
-def _still(frame: np.ndarray, panels: list[dict[str, Any]]) -> bytes:
-    """One frame as PNG, enlarged by repeating pixels: what the fallback shows."""
-    scale = panels[0]["scale"]
-    return png_bytes(frame.repeat(scale, 0).repeat(scale, 1), compress_level=1)
-
-
-class Explore(ipywidgets.VBox):
-    """Controls over a picture that the kernel computes, made by `explore`."""
-
-    def __init__(self, function: Callable[..., Any], controls: dict[str, ipywidgets.Widget]) -> None:
-        self.function, self.controls, self.error = function, controls, None
-        self.image = ipywidgets.Image(format="png")
-        self.message = ipywidgets.HTML()
-        self.image.value = self.render()
+    def __init__(self, function: Callable[..., Any], alt: str, controls: dict[str, Any]) -> None:
+        self.function, self.alt, self.controls, self.message = function, alt, controls, ipywidgets.HTML()
+        self.error: Exception | None = None
+        self.sliders = {name: control for name, control in controls.items() if hasattr(control, "readout")}
+        names, canvas_class = [slider.description for slider in self.sliders.values()], _canvas_class()
+        geometry = {"columns": 1, "scale": 1, "panels": [{"name": "", "x": 0}]}  # as large as the picture
+        options = {"names": names, "geometry": geometry, "caption": False}
+        self.view = ipywidgets.Image() if canvas_class is None else canvas_class(**options)
+        self._show()
         for control in controls.values():
-            control.observe(self._update, "value")
-        super().__init__([*controls.values(), self.message, self.image], layout=ipywidgets.Layout(align_items="flex-start"))
+            control.observe(self._changed, "value")
+        sentence = f"A picture to explore by {', '.join(controls)}: run this notebook to change it."
+        super().__init__([*controls.values(), self.message, self.view], sentence)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The controls' values by name: what the function is called with."""
         return {name: control.value for name, control in self.controls.items()}
 
     def render(self, **settings: Any) -> bytes:
-        """Call the function with the controls' values, `settings` in place of some, and return the picture as PNG."""
+        """Return the picture as PNG for the controls' values, `settings` in place of some of them."""
         unknown = sorted(set(settings) - set(self.controls))
         if unknown:
             raise TypeError(f"settings: got {unknown}, wanted some of {sorted(self.controls)}")
-        return png_bytes(self.function(**{**self.settings, **settings}), compress_level=1)
+        picture = self.function(**{**self.settings, **settings})
+        png = png_bytes(picture, compress_level=1)
+        if hasattr(picture, "set_layout_engine"):
+            picture.set_layout_engine("none")  # settled: the next draws are quick
+        return png
 
-    def _update(self, change: Any) -> None:
+    def _show(self) -> None:
+        png, view = self.render(), self.view
+        texts = {k: f"{v:.6g}" if isinstance(v, float) else str(v) for k, v in self.settings.items()}
+        with view.hold_sync():  # one message
+            if isinstance(view, ipywidgets.Image):
+                view.value = png
+            else:
+                view.labels = [", ".join([self.alt, *(f"{name} = {text}" for name, text in texts.items())])]
+                view.texts, view.sheet = [texts[name] for name in self.sliders], png
+
+    def _changed(self, change: Any) -> None:
         try:
-            self.image.value = self.render()
+            self._show()
             self.message.value, self.error = "", None
-        except Exception as error:
-            self.error = error
-            text = html.escape(f"{type(error).__name__}: {error}")
-            self.message.value = f'<div role="alert" style="color: #D55E00; font-family: monospace">{text}</div>'
-
-    def __repr__(self) -> str:
-        return f"A picture with sliders ({', '.join(self.controls)}): run this notebook to move them."
+        except Exception as error:  # into the widget: what a callback raises is shown nowhere else
+            text, self.error = html.escape(f"{type(error).__name__}: {error}"), error
+            self.message.value = f'<div role="alert" class="ddpm-error">{text}</div>'
 
 
-def _control(name: str, choice: Any, description: str) -> ipywidgets.Widget:
-    common = {"description": description, "style": {"description_width": "initial"}}
+def _control(name: str, choice: Any, description: str) -> Any:
     if isinstance(choice, bool):
-        return ipywidgets.Checkbox(value=choice, indent=False, **common)
-    if isinstance(choice, tuple) and len(choice) == 4 and all(isinstance(number, (int, float)) for number in choice):
-        low, high, step, default = choice
-        if not (low < high and step > 0 and low <= default <= high):
-            raise ValueError(f"{name}: got {choice}, wanted (low, high, step, default) with low <= default <= high")
-        kind = ipywidgets.IntSlider if all(isinstance(n, int) for n in choice) else ipywidgets.FloatSlider
-        digits = {} if kind is ipywidgets.IntSlider else {"readout_format": f".{max(0, -int(np.floor(np.log10(step))))}f"}
-        return kind(value=default, min=low, max=high, step=step, layout=ipywidgets.Layout(width="480px"), **digits, **common)
+        return ipywidgets.Checkbox(value=choice, description=description, indent=False)
     if isinstance(choice, list) and len(choice) >= 2:
-        return ipywidgets.Dropdown(options=choice, value=choice[0], **common)
-    raise TypeError(f"{name}: got {choice!r}, wanted (low, high, step, default), a list of two or more choices, or a bool")
+        return ipywidgets.Dropdown(options=choice, value=choice[0], description=description, **NAMED)
+    numbers = isinstance(choice, tuple) and all(isinstance(x, (int, float)) for x in choice)
+    if not numbers or len(choice) != 4:
+        raise TypeError(f"{name}: got {choice!r}, wanted (low, high, step, default), a list or a bool")
+    low, high, step, default = choice
+    if not (low < high and step > 0 and low <= default <= high):
+        raise ValueError(f"{name}: got {choice}, wanted low < high, step > 0, default from low to high")
+    parts = {"value": default, "min": low, "max": high, "step": step, "description": description, **NAMED}
+    parts["layout"] = ipywidgets.Layout(width="480px")
+    if all(isinstance(x, int) for x in choice):
+        return ipywidgets.IntSlider(**parts)
+    return ipywidgets.FloatSlider(readout_format=f".{max(0, -int(np.floor(np.log10(step))))}f", **parts)
 
 
-def explore(function: Callable[..., Any], *, names: Mapping[str, str] | None = None, **controls: Any) -> Explore:
-    """Show the picture that `function(**settings)` returns under one control for each setting.
+def explore(
+    function: Callable[..., Any], *, names: Mapping[str, str] | None = None, alt: str = "", **controls: Any
+) -> Explore:
+    """Show the picture that `function(**settings)` returns, with one control for each setting.
 
-    function: returns a Figure (keep one and update its artists: a new one costs 100 ms) or an image array.
-    controls: name = (low, high, step, default), a list of choices, or a bool; names: the texts beside them.
-    Errors of the function are raised on the first call and shown in the widget after that.
+    function: returns a Figure (keep one and update its artists: a new one each time is slow) or an image.
+    controls: setting = (low, high, step, default) for a slider, of integers where all four are; a list of
+        choices; or a bool. names: setting -> the text beside its control, where not its own name.
+    alt: what is to be seen, for screen readers; the first line of the function's docstring unless given.
+
+    Raises ValueError or TypeError that names the control, and what the function raises at first; what it
+    raises later is shown in the widget and kept in `.error`.
     """
-    names = dict(names or {})
     if not controls:
-        raise ValueError("controls: got none, wanted at least one name = (low, high, step, default)")
-    return Explore(function, {name: _control(name, choice, names.get(name, name)) for name, choice in controls.items()})
+        raise ValueError("controls: got none, wanted at least one setting = (low, high, step, default)")
+    names, doc = dict(names or {}), (function.__doc__ or "Picture").strip()
+    parts = {name: _control(name, choice, names.get(name, name)) for name, choice in controls.items()}
+    return Explore(function, alt or doc.splitlines()[0], parts)

@@ -1,97 +1,141 @@
-// The view of `ddpm_lite.widgets.scrub`: pictures cut out of one sprite sheet, a caption, an optional curve.
-// `value` is linked to an ordinary slider in the browser, so that moving it needs no kernel.
+// The view of `ddpm_lite.widgets`: pictures cut out of one sprite sheet, a caption, an optional curve.
+// `value` is linked to an ordinary slider in the browser, so that moving that one needs no kernel.
 const SVG = "http://www.w3.org/2000/svg";
-const COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"]; // each 3:1 or better on white and on black
+const COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"]; // as in plots.PALETTE
 
-function make(tag, attributes, parent) {
+function make(tag, parent, attributes = {}) {
   const node = tag.startsWith("svg:") ? document.createElementNS(SVG, tag.slice(4)) : document.createElement(tag);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key === "text") node.textContent = value;
-    else node.setAttribute(key, value);
-  }
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
   parent.append(node);
   return node;
 }
 
-function drawCurves(curves, width, el) {
+// Draw the curves once; return the function that moves their cursor to frame i.
+function drawCurves(curves, width, parent) {
   const height = 96, pad = 6, n = curves[0].y.length;
-  const all = curves.flatMap((c) => c.y);
-  const low = Math.min(...all), high = Math.max(...all), span = high - low || 1;
+  const all = curves.flatMap((curve) => curve.y);
+  const low = Math.min(...all), span = Math.max(...all) - low || 1;
   const x = (i) => pad + (i / (n - 1)) * (width - 2 * pad);
-  const y = (v) => height - pad - ((v - low) / span) * (height - 2 * pad);
-  const svg = make("svg:svg", { viewBox: `0 0 ${width} ${height}`, role: "img", class: "ddpm-curve",
-    style: `width: ${width}px`, "aria-label": `curve of ${curves.map((c) => c.label).join(", ")}` }, el);
-  make("svg:path", { class: "ddpm-axis", d: `M${pad} ${pad}V${height - pad}H${width - pad}` }, svg);
-  curves.forEach((c, k) => make("svg:polyline", { stroke: COLORS[k % COLORS.length],
-    points: c.y.map((v, i) => `${x(i).toFixed(1)},${y(v).toFixed(1)}`).join(" ") }, svg));
-  const cursor = make("svg:line", { class: "ddpm-cursor", y1: 0, y2: height }, svg);
-  const dots = curves.map((c, k) => make("svg:circle", { r: 4.5, fill: COLORS[k % COLORS.length] }, svg));
-  const legend = make("p", { class: "ddpm-legend" }, el);
-  const texts = curves.map((c, k) => {
-    make("span", { class: "ddpm-key", style: `background: ${COLORS[k % COLORS.length]}` }, legend);
-    return make("span", { class: "ddpm-key-text" }, legend);
+  const y = (value) => height - pad - ((value - low) / span) * (height - 2 * pad);
+  const svg = make("svg:svg", parent, { viewBox: `0 0 ${width} ${height}`, role: "img", class: "ddpm-curve",
+    style: `width: ${width}px`, "aria-label": `Curve over the frames: ${curves.map((c) => c.label).join(", ")}` });
+  make("svg:path", svg, { class: "ddpm-axis", d: `M${pad} ${pad}V${height - pad}H${width - pad}` });
+  for (const [k, curve] of curves.entries()) {
+    const points = curve.y.map((value, i) => `${x(i).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
+    make("svg:polyline", svg, { stroke: COLORS[k], points });
+  }
+  const cursor = make("svg:line", svg, { class: "ddpm-cursor", y1: 0, y2: height });
+  const dots = curves.map((_, k) => make("svg:circle", svg, { r: 4.5, fill: COLORS[k] }));
+  const legend = make("p", parent);
+  const texts = curves.map((_, k) => {
+    make("span", legend, { class: "ddpm-key", style: `background: ${COLORS[k]}` });
+    return make("span", legend, { class: "ddpm-key-text" });
   });
   return (i) => {
     cursor.setAttribute("x1", x(i));
     cursor.setAttribute("x2", x(i));
-    curves.forEach((c, k) => {
+    for (const [k, curve] of curves.entries()) {
       dots[k].setAttribute("cx", x(i));
-      dots[k].setAttribute("cy", y(c.y[i]));
-      texts[k].textContent = `${c.label} ${Number(c.y[i].toPrecision(3))}`;
-    });
+      dots[k].setAttribute("cy", y(curve.y[i]));
+      texts[k].textContent = `${curve.label} ${Number(curve.y[i].toPrecision(3))}`;
+    }
   };
 }
 
-function render({ model, el }) {
-  const { columns, width, height, panels } = model.get("layout_of_sheet");
-  const labels = model.get("labels"), title = model.get("title"), curves = model.get("curves");
-  el.classList.add("ddpm-scrub-view");
-  const row = make("div", { class: "ddpm-panels" }, el);
-  const views = panels.map((p) => {
-    const figure = make("figure", {}, row);
-    const canvas = make("canvas", { width: p.width, height: p.height, role: "img",
-      style: `width: ${p.width * p.scale}px; aspect-ratio: ${p.width} / ${p.height}` }, figure);
-    if (p.name) make("figcaption", { text: p.name }, figure);
-    const context = canvas.getContext("2d");
-    context.imageSmoothingEnabled = false;
-    return { ...p, canvas, context };
-  });
-  const caption = make("p", { class: "ddpm-caption" }, el);
-  const total = panels.reduce((sum, p) => sum + p.width * p.scale, 0) + 8 * (panels.length - 1);
-  const moveCursor = curves.length ? drawCurves(curves, Math.max(total, 300), el) : () => {};
+// The sliders beside the view are not ours: give their handles the names that a screen reader reads and their
+// values in words. `valuenow` is set where a slider moves over frames. Returns whether the sliders were there.
+function nameSliders(el, names, texts, valuenow) {
+  const box = el.closest(".ddpm-box");
+  const handles = box ? box.querySelectorAll("[role=slider], .ui-slider-handle") : [];
+  for (const [k, handle] of handles.entries()) {
+    const said = { label: names[k] ?? "", valuetext: texts[k] ?? "", ...valuenow };
+    handle.setAttribute("role", "slider");
+    for (const [key, value] of Object.entries(said)) handle.setAttribute(`aria-${key}`, value);
+  }
+  for (const button of box?.querySelectorAll(".widget-play button[title]") ?? []) {
+    button.setAttribute("aria-label", button.title);
+  }
+  return handles.length > 0;
+}
 
-  let sheet = null, asked = false, gone = false;
+function render({ model, el }) {
+  const curves = model.get("curves"), names = model.get("names");
+  el.classList.add("ddpm-view");
+  const row = make("div", el, { class: "ddpm-panels" });
+  const views = model.get("geometry").panels.map((panel) => {
+    const figure = make("figure", row);
+    const canvas = make("canvas", figure, { role: "img" });
+    if (panel.name) make("figcaption", figure).textContent = panel.name;
+    return { name: panel.name, canvas, context: canvas.getContext("2d") };
+  });
+  const caption = make("p", el);
+  caption.hidden = !model.get("caption");
+  let moveCursor = () => {};
+  if (curves.length) {
+    const { width, scale, panels } = model.get("geometry");
+    moveCursor = drawCurves(curves, Math.max(300, width * scale + 8 * (panels.length - 1)), el);
+  }
+
+  let sheet = null, shape = null, newest = 0, asked = false, gone = false, tries = 0;
+
   function draw() {
     asked = false;
     if (gone || !sheet) return;
+    const labels = model.get("labels");
     const i = Math.max(0, Math.min(labels.length - 1, model.get("value")));
-    const x = (i % columns) * width, y = Math.floor(i / columns) * height;
-    for (const v of views) {
-      v.context.drawImage(sheet, x + v.x, y, v.width, v.height, 0, 0, v.width, v.height);
-      v.canvas.setAttribute("aria-label", v.name ? `${v.name}, ${labels[i]}` : labels[i]);
+    const x = (i % shape.columns) * shape.width, y = Math.floor(i / shape.columns) * shape.height;
+    for (const [k, { name, canvas, context }] of views.entries()) {
+      const { x: left, width, height } = shape.panels[k];
+      context.drawImage(sheet, x + left, y, width, height, 0, 0, width, height);
+      canvas.setAttribute("aria-label", name ? `${name}, ${labels[i]}` : labels[i]);
     }
     caption.textContent = labels[i];
     moveCursor(i);
     el.dataset.frame = i; // which picture is on the screen
-    // The slider is not ours: give its handle the name and the value text that a screen reader reads.
-    const handle = el.closest(".ddpm-scrub")?.querySelector(".widget-hslider [role=slider], .ui-slider-handle");
-    if (handle) {
-      handle.setAttribute("role", "slider");
-      handle.setAttribute("aria-label", title);
-      handle.setAttribute("aria-valuemin", 0);
-      handle.setAttribute("aria-valuemax", labels.length - 1);
-      handle.setAttribute("aria-valuenow", i);
-      handle.setAttribute("aria-valuetext", labels[i]);
+    const texts = model.get("texts"), now = { valuemin: 0, valuemax: labels.length - 1, valuenow: i };
+    const found = labels.length > 1 ? nameSliders(el, names, [labels[i]], now) : nameSliders(el, names, texts, {});
+    if (!found && tries++ < 100) ask(); // the view is not in the page yet
+  }
+
+  function ask() { // at most one picture for each that the screen shows
+    if (!asked && !gone) requestAnimationFrame(draw);
+    asked = true;
+  }
+
+  async function load() {
+    const number = ++newest, geometry = model.get("geometry");
+    try {
+      const blob = new Blob([model.get("sheet")], { type: "image/png" });
+      const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" });
+      if (gone || number !== newest) return bitmap.close();
+      sheet?.close();
+      sheet = bitmap;
+      // a picture of explore is all of its sheet
+      const whole = { width: bitmap.width, height: bitmap.height };
+      shape = { ...whole, ...geometry, panels: geometry.panels.map((panel) => ({ ...whole, ...panel })) };
+    } catch (error) {
+      caption.hidden = false;
+      caption.textContent = `The browser could not read the pictures: ${error.message}`;
+      return;
     }
+    for (const [k, { canvas }] of views.entries()) {
+      const { width, height } = shape.panels[k];
+      if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+      canvas.style.width = `${width * shape.scale}px`;
+      canvas.style.imageRendering = shape.scale > 1 ? "pixelated" : "auto";
+    }
+    ask();
   }
-  function ask() { // at most one picture a displayed frame
-    if (!asked) { asked = true; requestAnimationFrame(draw); }
-  }
-  createImageBitmap(new Blob([model.get("sheet")], { type: "image/png" }), { colorSpaceConversion: "none" })
-    .then((bitmap) => { sheet = bitmap; ask(); })
-    .catch((error) => { caption.textContent = `The pictures could not be decoded: ${error.message}`; });
+
+  load();
   model.on("change:value", ask);
-  return () => { gone = true; model.off("change:value", ask); sheet?.close(); };
+  model.on("change:sheet", load);
+  return () => {
+    gone = true;
+    model.off("change:value", ask);
+    model.off("change:sheet", load);
+    sheet?.close();
+  };
 }
 
 export default { render };

@@ -58,7 +58,7 @@ def output_of(*command: str | Path) -> str:
 
 
 def publish(folder: Path, gitconfig: Path) -> dict[str, str]:
-    """Commit and tag the files of this checkout in `folder`; an environment in which the public address leads there."""
+    """Commit and tag this checkout in `folder`; returns an environment where the public address leads there."""
     for path in tracked():
         target = folder / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -76,15 +76,15 @@ def publish(folder: Path, gitconfig: Path) -> dict[str, str]:
 def test_a_lesson_alone_installs_the_package(tmp_path: Path) -> None:
     """As in Colab: the setup cell in an empty folder, and an environment without the package.
 
-    The public address is made to lead to this checkout, and the environment borrows this one's other packages, so that
-    nothing is downloaded.
+    The public address is made to lead to this checkout, and the environment borrows this one's other packages,
+    so that nothing is downloaded.
     """
     environment = publish(tmp_path / "published", tmp_path / "gitconfig")
     environment |= {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
     python = tmp_path / "bare" / ("Scripts" if os.name == "nt" else "bin") / "python"
     where = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    # The .pth files of a folder that is named in a .pth are ignored: this project's editable install is not borrowed.
+    # The .pth files of a folder named in a .pth are ignored: this project's editable install is not borrowed.
     (Path(output_of(python, "-c", where)) / "borrowed.pth").write_text(output_of(sys.executable, "-c", where))
 
     (tmp_path / "empty").mkdir()

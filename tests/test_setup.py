@@ -58,7 +58,7 @@ def output_of(*command: str | Path) -> str:
 
 
 def publish(folder: Path, gitconfig: Path) -> dict[str, str]:
-    """Commit and tag this checkout in `folder`; returns an environment where the public address leads there."""
+    """Commit and tag this checkout in `folder`; returns an environment where the address leads there."""
     for path in tracked():
         target = folder / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -76,8 +76,8 @@ def publish(folder: Path, gitconfig: Path) -> dict[str, str]:
 def test_a_lesson_alone_installs_the_package(tmp_path: Path) -> None:
     """As in Colab: the setup cell in an empty folder, and an environment without the package.
 
-    The public address is made to lead to this checkout, and the environment borrows this one's other packages,
-    so that nothing is downloaded.
+    The public address is made to lead to this checkout, and the environment borrows other packages from this
+    one, so that nothing is downloaded.
     """
     environment = publish(tmp_path / "published", tmp_path / "gitconfig")
     environment |= {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}

@@ -2,6 +2,8 @@
 // `value` is linked to an ordinary slider in the browser, so that moving that one needs no kernel.
 const SVG = "http://www.w3.org/2000/svg";
 const COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"]; // as in plots.PALETTE
+const BUTTONS = [["play", "Play or pause"], ["pause", "Play or pause"], ["stop", "Stop, back to the start"],
+  ["retweet", "Repeat"]]; // the icons of ipywidgets' Play
 
 function make(tag, parent, attributes = {}) {
   const node = tag.startsWith("svg:") ? document.createElementNS(SVG, tag.slice(4)) : document.createElement(tag);
@@ -52,8 +54,9 @@ function nameSliders(el, names, texts, valuenow) {
     handle.setAttribute("role", "slider");
     for (const [key, value] of Object.entries(said)) handle.setAttribute(`aria-${key}`, value);
   }
-  for (const button of box?.querySelectorAll(".widget-play button[title]") ?? []) {
-    button.setAttribute("aria-label", button.title);
+  for (const icon of box?.querySelectorAll(".widget-play button i") ?? []) {
+    const name = BUTTONS.find(([kind]) => icon.classList.contains(`fa-${kind}`))?.[1];
+    if (name && !icon.parentElement.title) icon.parentElement.title = name;
   }
   return handles.length > 0;
 }

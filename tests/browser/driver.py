@@ -1,11 +1,14 @@
 """A real JupyterLab and a real Chromium, for tests and benchmarks that move sliders.
 
-`with Lab(folder) as lab, chromium() as browser: ...` then `open_notebook`, `run_all_cells`, and Playwright's own calls.
+`with Lab(folder) as lab, chromium() as browser:` then `open_notebook`, `run_all_cells`, `reveal_widget`, and
+Playwright's own calls.
 """
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import os
 import secrets
 import shutil
@@ -25,7 +28,8 @@ import numpy as np
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
-INSTALL = "apt-get install -y --no-install-recommends chromium fonts-dejavu-core (or: playwright install chromium)"
+INSTALL = "python -m playwright install --with-deps chromium   (Debian: apt-get install chromium)"
+SLIDER = "[role=slider], .ui-slider-handle"  # of ipywidgets 8 and 7
 
 
 def find_chromium() -> str | None:
@@ -65,9 +69,14 @@ class Lab:
     def __enter__(self) -> Lab:
         self.home = tempfile.mkdtemp(prefix="ddpm-lite-lab-")
         self.log = Path(self.home) / "lab.log"
-        places = ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "JUPYTER_RUNTIME_DIR",
-                  "IPYTHONDIR")  # fmt: skip
+        places = ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR",
+                  "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")  # fmt: skip
         env = {**os.environ, **{name: f"{self.home}/{name.lower()}" for name in places}, **self.extra}
+        quiet = Path(env["JUPYTERLAB_SETTINGS_DIR"], "@jupyterlab/apputils-extension")
+        quiet.mkdir(parents=True)
+        (quiet / "notification.jupyterlab-settings").write_text(
+            '{"fetchNews": "false", "checkForUpdates": false}'
+        )
         root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
         command = [
             sys.executable, "-m", "jupyterlab", "--no-browser", *root, "--expose-app-in-browser",
@@ -76,12 +85,15 @@ class Lab:
             "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         ]  # fmt: skip
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=env, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, env=env, start_new_session=True
+            )
         end = time.monotonic() + 90
         while time.monotonic() < end and self.process.poll() is None:
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/status?token={self.token}", timeout=2)
-                return self
+                status = f"http://127.0.0.1:{self.port}/api/status?token={self.token}"
+                with urllib.request.urlopen(status, timeout=2):
+                    return self
             except OSError:
                 time.sleep(0.2)
         text = self.log.read_text()[-3000:]
@@ -100,9 +112,12 @@ class Lab:
         return f"http://127.0.0.1:{self.port}/lab/tree/{notebook}?token={self.token}&reset"
 
 
-def open_notebook(browser: Any, lab: Lab, notebook: str, *, dark: bool = False, timeout: float = 90) -> tuple[Any, list[str]]:
-    """Open a notebook in a page of its own; return the page and the list that its console errors are added to."""
-    page = browser.new_page(viewport={"width": 1280, "height": 1400}, color_scheme="dark" if dark else "light")
+def open_notebook(
+    browser: Any, lab: Lab, notebook: str, *, dark: bool = False, timeout: float = 90
+) -> tuple[Any, list[str]]:
+    """Open a notebook in a page of its own; return the page and the list that console errors are added to."""
+    size = {"width": 1280, "height": 1400}
+    page = browser.new_page(viewport=size, color_scheme="dark" if dark else "light")
     page.set_default_timeout(timeout * 1000)
     errors: list[str] = []
     page.on("console", lambda message: errors.append(message.text[:300]) if message.type == "error" else None)
@@ -111,22 +126,28 @@ def open_notebook(browser: Any, lab: Lab, notebook: str, *, dark: bool = False, 
     page.wait_for_selector(".jp-Notebook .jp-Cell")
     page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.isReady")
     if dark:
-        page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
-    page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+        command(page, "apputils:change-theme", theme="JupyterLab Dark")
+    command(page, "application:toggle-left-area")
     return page, errors
 
 
+def command(page: Any, name: str, **options: Any) -> None:
+    """Execute a command of JupyterLab."""
+    page.evaluate("([name, options]) => window.jupyterapp.commands.execute(name, options)", [name, options])
+
+
 def run_all_cells(page: Any, *, timeout: float = 120) -> list[tuple[int, str, str]]:
-    """Run every cell by JupyterLab's own command, wait for the last; return the errors as (cell, name, message)."""
+    """Run every cell by JupyterLab's own command and wait; return the errors as (cell, name, message)."""
     page.evaluate(
         """async () => { const widget = window.jupyterapp.shell.currentWidget;
         await widget.context.ready; await widget.sessionContext.ready;
         await widget.sessionContext.session.kernel.info;
         await window.jupyterapp.commands.execute('notebook:run-all-cells'); }"""
     )
-    # Ask the model, not the page: cells out of sight are not drawn. After an error the cells below stay unrun.
+    # Ask the model, not the page: cells out of sight are not drawn. Cells below an error stay unrun.
     page.wait_for_function(
-        """() => { const cells = window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells.filter(
+        """() => {
+        const cells = window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells.filter(
             c => c.cell_type === 'code' && c.getSource().trim());
         const failed = cells.some(c => c.getOutputs().some(o => o.output_type === 'error'));
         return cells.every(c => c.executionState !== 'running' && (c.execution_count || failed)); }""",
@@ -140,11 +161,57 @@ def run_all_cells(page: Any, *, timeout: float = 120) -> list[tuple[int, str, st
     return [tuple(item) for item in found]
 
 
-def canvas_pixels(canvas: Any) -> np.ndarray:
-    """What a canvas holds now, (H, W, 3) uint8, at its own resolution."""
-    import base64
+def widget_cells(page: Any) -> list[int]:
+    """The indices of the cells whose output is a widget."""
+    return page.evaluate(
+        """() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells.flatMap((c, i) =>
+        c.cell_type === 'code' && c.getOutputs().some(o => o.data && Object.keys(o.data).some(
+        type => type.startsWith('application/vnd.jupyter.widget-view'))) ? [i] : [])"""
+    )
 
+
+def reveal_widget(page: Any, cell: int) -> Any:
+    """Scroll to a cell whose output is `scrub` or `explore` and return its box, drawn."""
+    page.evaluate(
+        """async i => { const notebook = window.jupyterapp.shell.currentWidget.content;
+        notebook.activeCellIndex = i; await notebook.scrollToItem(i, 'center'); }""",
+        cell,
+    )
+    box = page.locator(f'.jp-Cell[data-windowed-list-index="{cell}"] .ddpm-box').first
+    box.scroll_into_view_if_needed()
+    if box.locator("canvas").count():
+        box.locator(".ddpm-view[data-frame]").first.wait_for()
+    return box
+
+
+def wait_for_frame(box: Any, frame: int, timeout: float = 10) -> None:
+    """Wait until the canvas of a box shows the given frame."""
+    box.locator(f'.ddpm-view[data-frame="{frame}"]').wait_for(timeout=timeout * 1000)
+
+
+def ask_kernel(page: Any, code: str) -> Any:
+    """Run code in the kernel, outside the cells, and return the value of the expression in its last line."""
+    *lines, last = code.strip().splitlines()
+    source = "\n".join([*lines, f"import json as _json; print('ANSWER' + _json.dumps({last}))"])
+    text = page.evaluate(
+        """async code => { const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+        const future = kernel.requestExecute({code, store_history: false}); let text = '';
+        future.onIOPub = m => { text += m.content.text ?? (m.content.traceback ?? []).join('\\n'); };
+        await future.done; return text; }""",
+        source,
+    )
+    if "ANSWER" not in text:
+        raise RuntimeError(f"the kernel failed on {code!r}:\n{text}")
+    return json.loads(text.split("ANSWER", 1)[1])
+
+
+def decode_png(data: str) -> np.ndarray:
+    """A PNG in base64, also as a data URL, as (H, W, 3) uint8."""
     from PIL import Image
 
-    url = canvas.evaluate("c => c.toDataURL('image/png')")
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",", 1)[1]))).convert("RGB"))
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data.split(",", 1)[-1]))).convert("RGB"))
+
+
+def canvas_pixels(canvas: Any) -> np.ndarray:
+    """What a canvas holds now, (H, W, 3) uint8, at its own resolution."""
+    return decode_png(canvas.evaluate("canvas => canvas.toDataURL('image/png')"))

@@ -100,25 +100,29 @@ def execute(path: Path) -> float:
     client.execute(env=environment)
     seconds = time.perf_counter() - start
     notebook.metadata = nbformat.from_dict(KERNEL)  # nbclient adds the interpreter's version
-    join_streams(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = tidy(cell.outputs)
     nbformat.write(notebook, path.with_suffix(".ipynb"))
     return seconds
 
 
-def join_streams(notebook: Any) -> None:
-    """Join neighboring pieces of one stream, which arrive cut differently on each run."""
-    for cell in notebook.cells:
-        if cell.cell_type != "code":
+def tidy(outputs: list[Any]) -> list[Any]:
+    """Outputs as they are stored: the same on each run, and of use without a kernel.
+
+    Pieces of a stream, which arrive cut differently each time, are joined. Of a widget its text is
+    kept, since its view names a model that is gone (JupyterLab would show an error). A progress bar, which stands
+    at 0 % without its view, is left out.
+    """
+    kept: list[Any] = []
+    for output in outputs:
+        if kept and "name" in output and output.name == kept[-1].get("name"):  # only streams have a name
+            kept[-1].text += output.text
             continue
-        joined: list[Any] = []
-        for output in cell.outputs:
-            if (
-                joined and "name" in output and output.name == joined[-1].get("name")
-            ):  # only streams have a name
-                joined[-1].text += output.text
-            else:
-                joined.append(output)
-        cell.outputs = joined
+        view = output.get("data", {}).pop(rules.WIDGET_VIEW, None)
+        if view is None or not re.match(r"\s*\d+%\|", output.data.get("text/plain", "")):
+            kept.append(output)
+    return kept
 
 
 def check(path: Path) -> list[str]:

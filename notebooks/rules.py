@@ -40,6 +40,7 @@ VERBS = set(
 )
 WIDGETS = {"scrub", "explore", "interact", "interactive", "interactive_output"}
 SECTIONS = ["The same thing in the library", "What we saw", "Exercises", "References"]
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 KEPT_METADATA = ("tags", "nbgrader", "slideshow")
 
 INSTALL = f'address = "git+{ADDRESS}@{TAG}"'
@@ -234,8 +235,13 @@ def check_built(built: Any) -> list[str]:
     if [cell.execution_count for cell in code] != list(range(1, len(code) + 1)):
         problems.append("code cells were not executed once each from top to bottom")
     for i, cell in enumerate(built.cells):
-        if any(output.output_type == "error" for output in cell.get("outputs", [])):
+        outputs = cell.get("outputs", [])
+        if any(output.output_type == "error" for output in outputs):
             problems.append(f"cell {i}: the stored output is an error")
+        if any(WIDGET_VIEW in output.get("data", {}) for output in outputs):
+            problems.append(
+                f"cell {i}: the view of a widget is stored; build the lesson, which keeps its text only"
+            )
     if "widgets" in built.metadata:
         problems.append("widget state is stored in metadata.widgets (GitHub may refuse the file)")
     return problems

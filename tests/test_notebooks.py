@@ -81,6 +81,28 @@ def test_build_keeps_ids_and_changes_nothing_the_second_time(
     assert again.cells[0].outputs[0].text == "two 3\n"
 
 
+def test_what_a_build_stores_of_outputs() -> None:
+    def stream(name: str, text: str) -> nbformat.NotebookNode:
+        return nbformat.v4.new_output("stream", name=name, text=text)
+
+    def widget(text: str) -> nbformat.NotebookNode:
+        data = {rules.WIDGET_VIEW: {"model_id": "1"}, "text/plain": text}
+        return nbformat.v4.new_output("display_data", data)
+
+    outputs = [
+        stream("stdout", "a"),
+        stream("stdout", "b"),
+        stream("stderr", "c"),
+        widget("  0%|   | 0/3"),
+        widget("A slider"),
+    ]
+    assert build.tidy(outputs) == [
+        stream("stdout", "ab"),
+        stream("stderr", "c"),
+        nbformat.v4.new_output("display_data", {"text/plain": "A slider"}),
+    ]
+
+
 def test_a_lesson_that_raises_leaves_the_built_one_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

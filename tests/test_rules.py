@@ -146,6 +146,11 @@ def store_error(built: Any) -> None:
     cell_of(built, 2).outputs = [error]
 
 
+def store_view(built: Any) -> None:
+    data = {rules.WIDGET_VIEW: {"model_id": "1"}, "text/plain": "A slider"}
+    cell_of(built, 2).outputs = [nbformat.v4.new_output("display_data", data)]
+
+
 def swap_counts(built: Any) -> None:
     cell_of(built, 2).execution_count, cell_of(built, 3).execution_count = 4, 3
 
@@ -160,6 +165,7 @@ BUILT_CHANGES: dict[str, tuple[Callable[[Any], object], str]] = {
     "not executed": (lambda built: cell_of(built, 2).update(execution_count=None), "were not executed"),
     "out of order": (swap_counts, "were not executed"),
     "stored error": (store_error, "is an error"),
+    "widget view": (store_view, "view of a widget"),
     "widget state": (lambda built: built.metadata.update(widgets={"state": {}}), "metadata.widgets"),
     "large": (
         lambda built: cell_of(built, 2).update(

@@ -11,6 +11,10 @@ PY := $(VENV)/bin/python
 LAB_ARGS ?=
 TEST_ARGS ?=
 
+# JupyterLab asks nobody whether to fetch its news: a lesson opens without a question, and without the network.
+SETTINGS := $(VENV)/share/jupyter/lab/settings
+NO_NEWS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
+
 # Child processes find the environment's programs by name.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
@@ -18,8 +22,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/lab.stamp
-	$(PY) -m jupyterlab notebooks/00_start_here.ipynb --ServerApp.ip=127.0.0.1 --LabApp.news_url=None \
-	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
+	@mkdir -p $(SETTINGS) && echo '$(NO_NEWS)' > $(SETTINGS)/overrides.json
+	$(PY) -m jupyterlab notebooks/00_start_here.ipynb --ServerApp.ip=127.0.0.1 \
 	  $$(test "$$(id -u)" != 0 || echo --allow-root) $(LAB_ARGS)
 
 test: $(VENV)/dev.stamp

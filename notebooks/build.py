@@ -110,9 +110,9 @@ def execute(path: Path) -> float:
 def tidy(outputs: list[Any]) -> list[Any]:
     """Outputs as they are stored: the same on each run, and of use without a kernel.
 
-    Pieces of a stream, which arrive cut differently each time, are joined. Of a widget its text is
-    kept, since its view names a model that is gone (JupyterLab would show an error). A progress bar, which stands
-    at 0 % without its view, is left out.
+    Pieces of a stream, which arrive cut differently each time, are joined. Of a widget its text is kept, as
+    its view names a model that is gone (JupyterLab would show an error). A progress bar, which stands at 0 %
+    without its view, is left out.
     """
     kept: list[Any] = []
     for output in outputs:
@@ -166,7 +166,7 @@ def build(paths: list[Path], force: bool) -> int:
 
 
 def report(path: Path, problems: list[str]) -> int:
-    """Print the problems of one lesson; returns how many there are."""
+    """Print the problems of one lesson; returns their number."""
     for problem in problems:
         print(f"{path.stem}: {problem}")
     return len(problems)

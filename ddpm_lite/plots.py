@@ -109,21 +109,25 @@ def png_bytes(picture: Any, *, colors: int | None = None, compress_level: int = 
     return encode_png(picture_pixels(picture), colors=colors, compress_level=compress_level)
 
 
+def settle_layout(figure: Figure) -> None:
+    """Lay a figure out once and for all: its axes then keep their places, and a draw takes half the time."""
+    from matplotlib.layout_engine import PlaceHolderLayoutEngine
+
+    if not isinstance(figure.get_layout_engine(), (PlaceHolderLayoutEngine, type(None))):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+
+
 def render_frames(figure: Figure, update: Callable[[int], object], n: int) -> np.ndarray:
     """Call `update(i)` on one persistent figure for i = 0..n-1 and return what it shows, (n, H, W, 3) uint8.
 
-    The layout is settled once, on the first frame, so that the axes do not jump and each frame is quick.
+    The layout is that of the first frame, so set limits and titles before.
     """
-    update(0)
-    frames = [figure_pixels(figure)]
-    engine = figure.get_layout_engine()
-    figure.set_layout_engine("none")
-    try:
-        for i in range(1, n):
-            update(i)
-            frames.append(figure_pixels(figure))
-    finally:
-        figure.set_layout_engine(engine)
+    frames = []
+    for i in range(n):
+        update(i)
+        settle_layout(figure)
+        frames.append(figure_pixels(figure))
     return np.stack(frames)
 
 

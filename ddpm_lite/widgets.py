@@ -19,7 +19,7 @@ import numpy as np
 import traitlets
 
 from .pixels import encode_png, frame_curves, frame_labels, side_by_side, sprite_sheet, views_to_pixels
-from .plots import SYMBOLS, png_bytes
+from .plots import SYMBOLS, png_bytes, settle_layout
 
 ASSETS = Path(__file__).parent / "assets"
 NAMED = {"style": {"description_width": "initial"}}  # room for the whole name beside a control
@@ -189,10 +189,9 @@ class Explore(_Box):
         if unknown:
             raise TypeError(f"settings: got {unknown}, wanted some of {sorted(self.controls)}")
         picture = self.function(**{**self.settings, **settings})
-        png = png_bytes(picture, compress_level=1)
-        if hasattr(picture, "set_layout_engine"):
-            picture.set_layout_engine("none")  # settled: the next draws are quick
-        return png
+        if hasattr(picture, "savefig"):
+            settle_layout(picture)
+        return png_bytes(picture, compress_level=1)
 
     def _show(self) -> None:
         png, view = self.render(), self.view

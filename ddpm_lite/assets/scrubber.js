@@ -45,7 +45,8 @@ function drawCurves(curves, width, parent) {
 }
 
 // The sliders beside the view are not ours: give their handles the names that a screen reader reads and their
-// values in words. `valuenow` is set where a slider moves over frames. Returns whether the sliders were there.
+// values in words. `valuenow` is set where a slider moves over frames. Returns the handles, none before the view
+// is in the page.
 function nameSliders(el, names, texts, valuenow) {
   const box = el.closest(".ddpm-box");
   const handles = box ? box.querySelectorAll("[role=slider], .ui-slider-handle") : [];
@@ -58,7 +59,7 @@ function nameSliders(el, names, texts, valuenow) {
     const name = BUTTONS.find(([kind]) => icon.classList.contains(`fa-${kind}`))?.[1];
     if (name && !icon.parentElement.title) icon.parentElement.title = name;
   }
-  return handles.length > 0;
+  return handles;
 }
 
 function render({ model, el }) {
@@ -79,7 +80,8 @@ function render({ model, el }) {
     moveCursor = drawCurves(curves, Math.max(300, width * scale + 8 * (panels.length - 1)), el);
   }
 
-  let sheet = null, shape = null, newest = 0, asked = false, gone = false, tries = 0;
+  let sheet = null, shape = null, newest = 0, asked = false, gone = false, tries = 0, watched = false;
+  const watcher = new MutationObserver(ask); // the slider writes its own text, also where its value stays
 
   function draw() {
     asked = false;
@@ -96,8 +98,13 @@ function render({ model, el }) {
     moveCursor(i);
     el.dataset.frame = i; // which picture is on the screen
     const texts = model.get("texts"), now = { valuemin: 0, valuemax: labels.length - 1, valuenow: i };
-    const found = labels.length > 1 ? nameSliders(el, names, [labels[i]], now) : nameSliders(el, names, texts, {});
-    if (!found && tries++ < 100) ask(); // the view is not in the page yet
+    const many = labels.length > 1;
+    const handles = nameSliders(el, names, many ? [labels[i]] : texts, many ? now : {});
+    if (!watched && handles.length) {
+      for (const handle of handles) watcher.observe(handle, { attributeFilter: ["aria-valuetext"] });
+      watched = true;
+    } else if (!watched && tries++ < 100) ask();
+    watcher.takeRecords(); // what was just written here
   }
 
   function ask() { // at most one picture for each that the screen shows
@@ -135,6 +142,7 @@ function render({ model, el }) {
   model.on("change:sheet", load);
   return () => {
     gone = true;
+    watcher.disconnect();
     model.off("change:value", ask);
     model.off("change:sheet", load);
     sheet?.close();

@@ -86,7 +86,7 @@ function render({ model, el }) {
   function draw() {
     asked = false;
     if (gone || !sheet) return;
-    const labels = model.get("labels");
+    const { labels, texts } = shape;
     const i = Math.max(0, Math.min(labels.length - 1, model.get("value")));
     const x = (i % shape.columns) * shape.width, y = Math.floor(i / shape.columns) * shape.height;
     for (const [k, { name, canvas, context }] of views.entries()) {
@@ -97,7 +97,7 @@ function render({ model, el }) {
     caption.textContent = labels[i];
     moveCursor(i);
     el.dataset.frame = i; // which picture is on the screen
-    const texts = model.get("texts"), now = { valuemin: 0, valuemax: labels.length - 1, valuenow: i };
+    const now = { valuemin: 0, valuemax: labels.length - 1, valuenow: i };
     const many = labels.length > 1;
     const handles = nameSliders(el, names, many ? [labels[i]] : texts, many ? now : {});
     if (!watched && handles.length) {
@@ -114,6 +114,7 @@ function render({ model, el }) {
 
   async function load() {
     const number = ++newest, geometry = model.get("geometry");
+    const words = { labels: model.get("labels"), texts: model.get("texts") };
     try {
       const blob = new Blob([model.get("sheet")], { type: "image/png" });
       const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" });
@@ -122,7 +123,7 @@ function render({ model, el }) {
       sheet = bitmap;
       // a picture of explore is all of its sheet
       const whole = { width: bitmap.width, height: bitmap.height };
-      shape = { ...whole, ...geometry, panels: geometry.panels.map((panel) => ({ ...whole, ...panel })) };
+      shape = { ...whole, ...geometry, ...words, panels: geometry.panels.map((panel) => ({ ...whole, ...panel })) };
     } catch (error) {
       caption.hidden = false;
       caption.textContent = `The browser could not read the pictures: ${error.message}`;

@@ -23,8 +23,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 lab: $(VENV)/lab.stamp
 	@mkdir -p $(SETTINGS) && echo '$(NO_NEWS)' > $(SETTINGS)/overrides.json
-	$(PY) -m jupyterlab notebooks/00_start_here.ipynb --ServerApp.ip=127.0.0.1 \
-	  $$(test "$$(id -u)" != 0 || echo --allow-root) $(LAB_ARGS)
+	$(PY) -m jupyterlab --ServerApp.root_dir=notebooks --LabApp.default_url=/lab/tree/00_start_here.ipynb \
+	  --ServerApp.ip=127.0.0.1 $$(test "$$(id -u)" != 0 || echo --allow-root) $(LAB_ARGS)
 
 test: $(VENV)/dev.stamp
 	$(PY) -m ruff check .

@@ -42,7 +42,7 @@ def test_a_second_call_installs_nothing(tmp_path: Path) -> None:
     python.chmod(0o755)
     first = make(tmp_path, "lab", "LAB_ARGS=--no-browser --port=8890").stdout
     assert "ran: -m pip install" in first and "-e .[lab]" in first
-    assert re.search(r"ran: -m jupyterlab .*/lab/tree/00_start_here.ipynb .* --no-browser --port=8890\n", first)
+    assert re.search(r"ran: -m jupyterlab .*/00_start_here.ipynb .* --no-browser --port=8890\n", first)
     second = make(tmp_path, "lab").stdout
     assert "ran: -m pip" not in second and "ran: -m jupyterlab" in second
     assert "ran: -m pip install" in make(tmp_path, "test").stdout

@@ -2,10 +2,10 @@
 
     python benchmarks/scrub.py [--json FILE]
 
-Prints medians of several bursts: the pictures a second that a scrubbing slider shows while it is asked for one
-at every refresh of the screen (60 a second in headless Chromium), the same by the play button, the milliseconds
-from a key's arrival in the page to its picture, and the same for an exploring slider, for which the kernel draws
-a matplotlib figure. A picture counts when pixels other than the last ones are drawn to the canvas.
+Prints medians of several bursts: the pictures a second that a scrubbing slider shows while it is asked for
+one at every refresh of the screen (60 a second in headless Chromium), the same by the play button, the
+milliseconds from a key's arrival in the page to its picture, and the same for an exploring slider, for which
+the kernel draws a matplotlib figure. A picture counts when other pixels than the last reach the canvas.
 """
 
 from __future__ import annotations

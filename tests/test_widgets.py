@@ -22,6 +22,10 @@ from ddpm_lite.pixels import MAX_SIDE, image_grid
 from ddpm_lite.plots import new_figure, png_bytes
 from ddpm_lite.widgets import explore, scrub
 
+# ipywidgets 7 itself uses what newer ipykernel and traitlets call deprecated
+OLD = ipywidgets.__version__.startswith("7.")
+pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning")] if OLD else []
+
 
 def decode(png: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(png)))

@@ -182,8 +182,10 @@ def plot_strip(
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
         axis_row[0].set_ylabel(SYMBOLS.get(key, (key,))[0])
-    for axis, i in zip(axes[-1], shown, strict=True):
-        axis.set_xlabel(texts[i].replace(", ", "\n"), fontsize=11)
+    lines = [texts[i].replace(", ", "\n") for i in shown]
+    longest = max(len(line) for text in lines for line in text.split("\n"))
+    for axis, text in zip(axes[-1], lines, strict=True):  # small enough not to run into each other
+        axis.set_xlabel(text, fontsize=min(11, 72 * width / len(shown) / (0.65 * max(1, longest))))
     if title:
         figure.suptitle(title)
     return figure

@@ -99,7 +99,7 @@ class Scrub(_Box):
 def scrub(
     frames: Any, *, labels: Sequence[str] | None = None, title: str = "t", value: int = 0, curve: Any = None,
     fps: float = 20, play: bool = True, n_columns: int | None = None, padding: int = 1,
-    scale: int | None = None, linked: Scrub | None = None, canvas: bool | None = None,
+    scale: int | None = None, linked: Scrub | None = None, canvas: bool = True,
 ) -> Scrub:  # fmt: skip
     """Show frames under a slider that works in the browser alone: no kernel is asked for a picture.
 
@@ -111,7 +111,7 @@ def scrub(
     curve: (y, label) or label -> y, one number a frame, drawn below with a cursor on the frame shown.
     n_columns, padding: of the grid; scale: screen pixels a pixel, by default to fit about 300 to 640.
     linked: another scrub of as many frames; moving one moves both.
-    canvas: False for one Image that the kernel redraws: the default only where the canvas cannot be loaded.
+    canvas: False for one Image that the kernel redraws, as happens by itself where anywidget cannot load.
     Raises ValueError or TypeError that names the argument.
     """
     views = views_to_pixels(frames, n_columns=n_columns, padding=padding)
@@ -128,16 +128,15 @@ def scrub(
     cells, panels = side_by_side({SYMBOLS.get(name, ("", name))[1]: view for name, view in views.items()})
     scale = scale or max(1, min(640 // cells.shape[2], 448 // cells.shape[1]))
     sheet, columns = sprite_sheet(cells)
-    canvas_class = None if canvas is False else _canvas_class()
-    if canvas and canvas_class is None:
-        raise ValueError("canvas: got True, but anywidget cannot be used here; leave it out for the fallback")
-    wide = ipywidgets.Layout(width=f"{max(220, cells.shape[2] * scale - 130)}px")
-    slider = ipywidgets.IntSlider(value, max=n - 1, description=title, readout=False, layout=wide, **NAMED)
+    canvas_class = _canvas_class() if canvas else None
+    rest = ipywidgets.Layout(flex="1 1 auto", width="auto", min_width="0")
+    slider = ipywidgets.IntSlider(value, max=n - 1, description=title, readout=False, layout=rest, **NAMED)
     player = ipywidgets.Play(value=value, max=n - 1, interval=max(1, round(1000 / fps)))
     ipywidgets.jslink((player, "value"), (slider, "value"))
     if linked is not None:
         ipywidgets.jslink((linked.slider, "value"), (slider, "value"))
-    rows = [ipywidgets.HBox([player, slider] if play else [slider])]
+    wide = ipywidgets.Layout(width=f"{max(350, cells.shape[2] * scale)}px", max_width="100%")
+    rows = [ipywidgets.HBox([player, slider] if play else [slider], layout=wide)]
     if canvas_class is not None:
         size = {"width": cells.shape[2], "height": cells.shape[1], "scale": scale}
         view = canvas_class(
@@ -145,6 +144,7 @@ def scrub(
             labels=texts, names=[title], curves=curves,
         )  # fmt: skip
         ipywidgets.jslink((slider, "value"), (view, "value"))
+        rows.append(view)
     else:
         view, text = ipywidgets.Image(format="png"), ipywidgets.HTML()
 
@@ -154,8 +154,8 @@ def scrub(
 
         redraw()
         slider.observe(redraw, "value")
-        rows.append(text)
-    return Scrub(views, [slider, player, view], [*rows, view])
+        rows += [view, text]
+    return Scrub(views, [slider, player, view], rows)
 
 
 class Explore(_Box):
@@ -224,7 +224,7 @@ def _control(name: str, choice: Any, description: str) -> Any:
     if not (low < high and step > 0 and low <= default <= high):
         raise ValueError(f"{name}: got {choice}, wanted low < high, step > 0, default from low to high")
     parts = {"value": default, "min": low, "max": high, "step": step, "description": description, **NAMED}
-    parts["layout"] = ipywidgets.Layout(width="480px")
+    parts["layout"] = ipywidgets.Layout(width="480px", max_width="100%")
     if all(isinstance(x, int) for x in choice):
         return ipywidgets.IntSlider(**parts)
     return ipywidgets.FloatSlider(readout_format=f".{max(0, -int(np.floor(np.log10(step))))}f", **parts)

@@ -47,7 +47,9 @@ SYMBOLS = {
 def _style() -> Any:
     from cycler import cycler
 
-    return {**STYLE, "axes.prop_cycle": cycler(color=PALETTE)}
+    # axes keep the cycle they were made with: lines that are drawn later have its width too
+    lines = cycler(color=PALETTE) * cycler(linewidth=[STYLE["lines.linewidth"]])
+    return {**STYLE, "axes.prop_cycle": lines}
 
 
 def use_style() -> None:
@@ -134,8 +136,9 @@ def render_frames(figure: Figure, update: Callable[[int], object], n: int) -> np
 def show(picture: Any, *, alt: str, colors: int | None = 256) -> None:
     """Display a Figure or an image array in the notebook, with `alt` as its alternative text.
 
-    alt: one sentence that says what is to be seen; it stands in the output's metadata, from which nbconvert
-    and the website take it, and as its plain text. colors: as in `encode_png`, None keeps all of them.
+    alt: one sentence that says what is to be seen. It is the output's plain text, and stands in its metadata,
+    image/png, alt, where pages made from the notebook find it; JupyterLab itself gives images none.
+    colors: as in `encode_png`; None keeps all of them.
     """
     from IPython.display import display
 
@@ -227,5 +230,5 @@ def plot_schedules(diffusions: Mapping[str, Any]) -> Figure:
     right.set(title="signal to noise", ylabel=r"$\log\,\bar\alpha_t/(1-\bar\alpha_t)$")
     for axis in (left, middle, right):
         axis.set_xlabel("$t$" if one_T else "$t/T$")
-    left.legend()
+    left.legend(frameon=False)
     return figure

@@ -34,6 +34,10 @@ def test_the_style_is_applied_and_does_not_leak() -> None:
         assert axis.title.get_fontsize() == plots.STYLE["axes.titlesize"]
         (line,) = axis.plot([0, 1])
         assert line.get_color() == plots.PALETTE[0]
+        assert line.get_linewidth() == plots.STYLE["lines.linewidth"]
+        axis.bar([0, 1], [1, 2])
+        axis.hist([0.0, 1.0])
+        axis.scatter([0, 1], [0, 1])
         plots.use_style()
         assert matplotlib.rcParams["font.size"] == plots.STYLE["font.size"]
 

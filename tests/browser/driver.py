@@ -162,11 +162,12 @@ def run_all_cells(page: Any, *, timeout: float = 120) -> list[tuple[int, str, st
 
 
 def widget_cells(page: Any) -> list[int]:
-    """The indices of the cells whose output is a widget."""
+    """The indices of the cells that show a `scrub` or an `explore` (and not, say, a progress bar)."""
     return page.evaluate(
-        """() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells.flatMap((c, i) =>
-        c.cell_type === 'code' && c.getOutputs().some(o => o.data && Object.keys(o.data).some(
-        type => type.startsWith('application/vnd.jupyter.widget-view'))) ? [i] : [])"""
+        """() => { const text = o => [o.data?.['text/plain'] ?? ''].flat().join('');
+        return window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells.flatMap((c, i) =>
+            c.cell_type === 'code' && c.getOutputs().some(
+                o => /^A (slider over|picture to explore)/.test(text(o))) ? [i] : []); }"""
     )
 
 

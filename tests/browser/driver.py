@@ -85,9 +85,7 @@ class Lab:
             "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         ]  # fmt: skip
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, env=env, start_new_session=True
-            )
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=env)
         end = time.monotonic() + 90
         while time.monotonic() < end and self.process.poll() is None:
             try:
@@ -105,7 +103,7 @@ class Lab:
         try:
             self.process.wait(20)
         except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.kill()  # its kernels end by themselves
         shutil.rmtree(self.home, ignore_errors=True)
 
     def url(self, notebook: str) -> str:

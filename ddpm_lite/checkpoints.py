@@ -1,0 +1,188 @@
+"""Checkpoints: weights as safetensors with the model card in the same file's header, and a copy of the card beside it.
+
+One file holds all that is needed to use a model: its architecture, its schedule, its weights. Nothing is unpickled, files are
+replaced in one move, and a card says how the model was made: data, seed, steps, loss, time, machine, command, metrics.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ._validate import check_choice
+from .diffusion import GaussianDiffusion
+from .unet import MLPDenoiser, UNet
+
+FORMAT = "ddpm_lite/1"
+ARCHITECTURES: dict[str, type[UNet] | type[MLPDenoiser]] = {"UNet": UNet, "MLPDenoiser": MLPDenoiser}
+PRETRAINED = ("mnist",)
+
+
+class CheckpointError(ValueError):
+    """A file is no checkpoint of ours, is damaged, or does not fit; the message says which and what to do."""
+
+
+def save_checkpoint(
+    path: str | Path, model: nn.Module, diffusion: GaussianDiffusion, card: dict[str, Any] | None = None
+) -> Path:
+    """Write ``model`` and ``diffusion`` to PATH.safetensors, and its card to PATH.json; return the first path.
+
+    model: a ``UNet`` or ``MLPDenoiser``; card: what else to note, must fit into JSON.
+    Raises: TypeError for another kind of model or a card that is no JSON. A failure leaves what was there before.
+    """
+    kind = type(model).__name__
+    if not isinstance(model, tuple(ARCHITECTURES.values())):
+        raise TypeError(f"model must be one of {', '.join(ARCHITECTURES)}, got {kind}")
+    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+    tensors["beta"] = diffusion.schedule
+    header = {"architecture": {"name": kind, **model.config}, "T": diffusion.T, **(card or {})}
+    path = _with_suffix(path)
+    write_tensors(path, tensors, header)
+    write_file(path.with_suffix(".json"), lambda f: Path(f).write_text(_dumps(read_card(path)) + "\n", "utf-8"))
+    return path
+
+
+def load_checkpoint(
+    path: str | Path, *, device: str | torch.device = "cpu"
+) -> tuple[UNet | MLPDenoiser, GaussianDiffusion]:
+    """Read a model, in evaluation mode, and its diffusion from a file that ``save_checkpoint`` wrote.
+
+    Raises: FileNotFoundError; CheckpointError if the file is damaged, foreign, or of a later format.
+    """
+    tensors, card = read_tensors(_with_suffix(path))
+    try:
+        config = dict(card["architecture"])
+        model = ARCHITECTURES[check_choice("architecture", config.pop("name"), ARCHITECTURES)](**config)
+        model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
+        diffusion = GaussianDiffusion(tensors["beta"])
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"{path} does not fit this version of ddpm_lite: {reason}") from error
+    return model.to(device).eval(), diffusion.to(device)
+
+
+def load_pretrained(name: str = "mnist", *, device: str | torch.device = "cpu") -> tuple[UNet, GaussianDiffusion]:
+    """Return a model that ships with the package, in evaluation mode, and its diffusion. Needs no network.
+
+    name: "mnist", 28x28 digits in [-1, 1], T = 1000; ``pretrained_card(name)`` tells how it was made and how good it is.
+    Raises: ValueError for an unknown name.
+    """
+    model, diffusion = load_checkpoint(_pretrained_path(name), device=device)
+    return model, diffusion  # type: ignore[return-value]
+
+
+def pretrained_card(name: str = "mnist") -> dict[str, Any]:
+    """Return the card of a shipped model: architecture, data, seed, steps, loss, wall time, machine, command, metrics."""
+    return read_card(_pretrained_path(name))
+
+
+def read_card(path: str | Path) -> dict[str, Any]:
+    """Return the card in a checkpoint's header, without reading the weights. Raises: as ``load_checkpoint``."""
+    return _open(_with_suffix(path), lambda f: _card(path, f.metadata()))
+
+
+def machine() -> str:
+    """Return one line on this machine for a card: system, processor, threads, torch."""
+    accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+    return f"{platform.system()}, {accelerator}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+
+
+def _pretrained_path(name: str) -> Path:
+    return Path(str(files("ddpm_lite") / "assets" / f"{check_choice('name', name, PRETRAINED)}.safetensors"))
+
+
+# ---- files of named tensors: also what a training run keeps its state in ------------------------------------------
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> None:
+    """Write named tensors and a JSON card to one safetensors file, in one move."""
+    from safetensors.torch import save_file
+
+    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    card = {"format": FORMAT, **card, "sha256": _digest(tensors)}
+    text = _dumps(card)
+    write_file(path, lambda f: save_file(tensors, f, {"format": "pt", "card": text}))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what ``write_tensors`` wrote, and check that not a bit has changed. Raises: as ``load_checkpoint``."""
+    card = _open(path, lambda f: _card(path, f.metadata()))
+    tensors = _open(path, lambda f: {k: f.get_tensor(k) for k in f.keys()})
+    if card.get("sha256") != _digest(tensors):
+        raise CheckpointError(f"{path} is damaged: its checksum differs from the one on its card; fetch it again")
+    return tensors, card
+
+
+def write_file(path: Path, write: Callable[[str], Any]) -> None:
+    """Call ``write(name)`` on a name beside ``path``, then move that file to ``path``: all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        write(name)
+        with open(name, "rb+") as file:
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _with_suffix(path: str | Path) -> Path:
+    path = Path(path)
+    return path if path.suffix == ".safetensors" else path.with_name(path.name + ".safetensors")
+
+
+def _open(path: str | Path, read: Callable[[Any], Any]) -> Any:
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no checkpoint at {path}")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return read(file)
+    except (SafetensorError, OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(
+            f"{path} is damaged or is no safetensors file ({error}); checkpoints of other formats (.pt, .ckpt) are "
+            "never read, since unpickling can run foreign code"
+        ) from error
+
+
+def _card(path: str | Path, metadata: dict[str, str] | None) -> dict[str, Any]:
+    try:
+        card = json.loads((metadata or {})["card"])
+        found = str(card["format"])
+    except (KeyError, TypeError, ValueError):
+        raise CheckpointError(f"{path} is a safetensors file, but not one that ddpm_lite wrote: no card") from None
+    if found != FORMAT:
+        raise CheckpointError(f"{path} has format {found!r}, this version reads {FORMAT!r}; install a newer ddpm_lite")
+    return card
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy() if tensor.numel() else b"")
+    return digest.hexdigest()
+
+
+def _dumps(card: dict[str, Any]) -> str:
+    try:
+        return json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"card must hold only what JSON can hold: {error}") from None

@@ -1,0 +1,143 @@
+"""The exercises of lesson 01: alpha_bar, reading a schedule, the cosine schedule, the signal left at t = T."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..schedules import cosine_beta_schedule, linear_beta_schedule, sigmoid_beta_schedule, terminal_snr
+from .machinery import WrongAnswer, diagnose, exercise
+
+
+def _fresh() -> torch.Generator:
+    generator = torch.Generator()
+    generator.seed()
+    return generator
+
+
+def _table(beta: Tensor) -> Tensor:
+    """alpha_bar_0 .. alpha_bar_T, (T,) -> (T+1,)."""
+    return torch.cat([torch.ones(1, dtype=torch.float64), (1 - beta).cumprod(0)])
+
+
+@exercise
+def check_alpha_bar(answer: Callable[[Tensor], Tensor]) -> str:
+    """Check ``alpha_bar(beta)``: (T,) -> (T+1,), ``alpha_bar_t = prod_{s <= t} (1 - beta_s)``, entry 0 = 1."""
+    beta = 0.05 + 0.25 * torch.rand(12, generator=_fresh(), dtype=torch.float64)
+    want, one = _table(beta), torch.ones(1, dtype=torch.float64)
+    got = answer(beta.clone())
+    if isinstance(got, Tensor) and got.shape == beta.shape:
+        raise WrongAnswer(
+            "alpha_bar has T entries; it needs T + 1. Put alpha_bar[0] = 1, the clean image, in front, "
+            "so that entry t belongs to t"
+        )
+    mistakes = {
+        "alpha_bar[0] should be 1: your 1 stands at the end of the table, not in front": torch.cat([want[1:], one]),
+        "your table is the product of the beta_t; alpha_bar is the product of the alpha_t = 1 - beta_t": torch.cat(
+            [one, beta.cumprod(0)]
+        ),
+        "your table adds the alpha_t up (cumsum); alpha_bar multiplies them (cumprod)": torch.cat(
+            [one, (1 - beta).cumsum(0)]
+        ),
+        "your table is 1 - the sum of the beta_t, close for small beta only; multiply the 1 - beta_t": torch.cat(
+            [one, 1 - beta.cumsum(0)]
+        ),
+        "your table holds alpha_t itself; alpha_bar_t is the product of alpha_1 .. alpha_t": torch.cat([one, 1 - beta]),
+        "your table holds the signal rate, sqrt(alpha_bar_t); alpha_bar_t is its square": want.sqrt(),
+        "your table holds 1 - alpha_bar_t, the variance of the noise": 1 - want,
+    }
+    diagnose("alpha_bar", got, want, mistakes)
+    return "Entry t is what t steps leave of the variance of x_0."
+
+
+@exercise
+def check_half_signal(answer: Callable[[Tensor], int]) -> str:
+    """Check ``half_signal(alpha_bar)``: the first t whose signal rate ``sqrt(alpha_bar_t)`` is below 1/2."""
+    T = int(torch.randint(150, 1000, (1,), generator=_fresh()))
+    for schedule in (linear_beta_schedule, cosine_beta_schedule, sigmoid_beta_schedule):
+        alpha_bar = _table(schedule(T))
+
+        def first(below: float, table: Tensor = alpha_bar) -> Tensor:
+            return (table < below).nonzero()[0, 0]
+
+        mistakes = {
+            "your t is where alpha_bar falls below 1/2; the signal rate is its square root": first(1 / 2),
+            "your t is one too small: entry t of the table belongs to t (entry 0 is the clean image), "
+            "and the first t below 1/2 is wanted": first(1 / 4) - 1,
+            "your t is one too large: entry t of the table belongs to t, with no 1 to add": first(1 / 4) + 1,
+            "your t is where the noise rate first exceeds 1/2; the question is about the signal rate": first(3 / 4),
+            "your t is where the SNR falls below 1/2; the signal rate is the square root of alpha_bar": first(1 / 3),
+        }
+        diagnose("the t that you read", answer(alpha_bar.clone()), first(1 / 4), mistakes)
+    return "Linear at T = 1000: t = 369. Cosine: t = 665."
+
+
+@exercise
+def check_cosine_beta(answer: Callable[[int], Tensor]) -> str:
+    """Check ``cosine_beta(T)``: (T,), eq. 17 of Nichol & Dhariwal 2021, with s = 0.008 and beta cut at 0.999."""
+    for T in (int(torch.randint(10, 60, (1,), generator=_fresh())), 7):
+        time = torch.arange(T + 1, dtype=torch.float64) / T
+        angle = (time + 0.008) / 1.008 * math.pi / 2
+
+        def beta(table: Tensor) -> Tensor:
+            return (1 - table[1:] / table[:-1]).clamp(max=0.999)
+
+        f = angle.cos() ** 2
+        got = answer(T)
+        if isinstance(got, Tensor) and got.shape == (T + 1,):
+            raise WrongAnswer("beta has T + 1 entries; there is no beta for t = 0, so it needs T: beta_1 .. beta_T")
+        mistakes = {
+            "your beta_T is not cut: the last ratio leaves nothing (beta_T = 1); clamp at 0.999": 1 - f[1:] / f[:-1],
+            "your cosine is not squared; alpha_bar is the square of the signal rate": beta(angle.cos()),
+            "your formula leaves s out; eq. 17 has (t / T + s) / (1 + s)": beta((time * math.pi / 2).cos() ** 2),
+            "your angle has no factor pi / 2; it should end at a right angle": beta(
+                ((time + 0.008) / 1.008).cos() ** 2
+            ),
+            "you returned alpha_bar_1 .. alpha_bar_T; the beta_t are wanted": f[1:] / f[0],
+            "you returned 1 - alpha_bar_t; beta_t = 1 - alpha_bar_t / alpha_bar_{t-1} compares neighbors": 1
+            - f[1:] / f[0],
+            "you returned alpha_t, the ratio of neighbors; beta_t = 1 - alpha_t": f[1:] / f[:-1],
+        }
+        diagnose("beta", got, beta(f), mistakes, tol=1e-5)
+    return "That is the schedule of Nichol & Dhariwal, eq. 17."
+
+
+def _smallest_beta_T(T: int, snr: float, *, rescale: bool = False) -> float:
+    """The beta_T whose linear schedule ends at this SNR, by bisection: SNR_T falls as beta_T grows."""
+    low, high = 1e-4, 0.999 * (T / 1000 if rescale else 1)
+    for _ in range(40):
+        middle = (low + high) / 2
+        if terminal_snr(linear_beta_schedule(T, beta_T=middle, rescale=rescale)) > snr:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+@exercise
+def check_smallest_beta_T(answer: Callable[[int, float], float]) -> str:
+    """Check ``smallest_beta_T(T, snr)``, within 2e-4: where the unscaled linear schedule begins to end below snr."""
+    other = int(torch.randint(120, 190, (1,), generator=_fresh()))
+    for T, snr in ((200, 1e-4), (other, 3e-4)):
+        mistakes = {
+            "your schedule is rescaled by 1000 / T; pass rescale=False": _smallest_beta_T(T, snr, rescale=True),
+            "your answer takes log alpha_bar_T for -sum beta_t, which is close only while beta is small; "
+            "ask terminal_snr": 2 * math.log1p(1 / snr) / T - 1e-4,
+            "your answer holds sqrt(SNR), a ratio of rates, below the limit; SNR is a ratio of squares": (
+                _smallest_beta_T(T, snr**2)
+            ),
+            "your answer is the sum of the beta_t; beta_T, the last of them, is wanted": (
+                T * (1e-4 + _smallest_beta_T(T, snr)) / 2
+            ),
+        }
+        diagnose(
+            f"beta_T for T = {T}, SNR {snr:g}",
+            answer(T, snr),
+            torch.tensor(_smallest_beta_T(T, snr), dtype=torch.float64),
+            {why: torch.tensor(value, dtype=torch.float64) for why, value in mistakes.items()},
+            tol=2e-4,
+        )
+    return "More than four times the 0.02 that was chosen for T = 1000."

@@ -1,0 +1,141 @@
+"""The checks of lesson 01's exercises: right answers in several forms pass; each known mistake is named."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ddpm_lite import cosine_beta_schedule, linear_beta_schedule, terminal_snr
+from ddpm_lite.checks import (
+    WrongAnswer,
+    check_alpha_bar,
+    check_cosine_beta,
+    check_half_signal,
+    check_smallest_beta_T,
+)
+
+CHECKS = [check_alpha_bar, check_half_signal, check_cosine_beta, check_smallest_beta_T]
+
+
+def one() -> Tensor:
+    return torch.ones(1, dtype=torch.float64)
+
+
+def alpha_bar_loop(beta: Tensor) -> Tensor:
+    table = [1.0]
+    for b in beta.tolist():
+        table.append(table[-1] * (1 - b))
+    return torch.tensor(table)  # float32
+
+
+def half_signal_loop(alpha_bar: Tensor) -> int:
+    t = 0
+    while math.sqrt(alpha_bar[t]) >= 0.5:
+        t += 1
+    return t
+
+
+def cosine_loop(T: int) -> Tensor:
+    def f(t: int) -> float:
+        return math.cos((t / T + 0.008) / 1.008 * math.pi / 2) ** 2
+
+    return torch.tensor([min(1 - f(t) / f(t - 1), 0.999) for t in range(1, T + 1)])  # float32
+
+
+def smallest_grid(T: int, snr: float) -> float:
+    beta_T = 0.03
+    while terminal_snr(linear_beta_schedule(T, beta_T=beta_T, rescale=False)) >= snr:
+        beta_T += 1e-4
+    return beta_T
+
+
+def smallest_bisect(T: int, snr: float, power: float = 1, rescale: bool = False) -> float:
+    low, high = 1e-4, 0.999 * (T / 1000 if rescale else 1)
+    for _ in range(30):
+        middle = (low + high) / 2
+        left = terminal_snr(linear_beta_schedule(T, beta_T=middle, rescale=rescale)) ** power
+        low, high = (low, middle) if left < snr else (middle, high)
+    return high
+
+
+def f(T: int, s: float = 0.008, quarter: float = math.pi / 2, power: int = 2) -> Tensor:
+    return torch.cos((torch.arange(T + 1, dtype=torch.float64) / T + s) / (1 + s) * quarter) ** power
+
+
+def cut(table: Tensor) -> Tensor:
+    return (1 - table[1:] / table[:-1]).clamp(max=0.999)
+
+
+RIGHT: list[tuple[Any, Callable[..., Any]]] = [
+    (check_alpha_bar, lambda beta: torch.cat([one(), (1 - beta).cumprod(0)])),
+    (check_alpha_bar, lambda beta: torch.cat([one(), (1 - beta).log().cumsum(0).exp()])),
+    (check_alpha_bar, alpha_bar_loop),
+    (check_half_signal, lambda alpha_bar: int((alpha_bar.sqrt() < 0.5).nonzero()[0])),
+    (check_half_signal, lambda alpha_bar: (alpha_bar >= 0.25).sum()),
+    (check_half_signal, half_signal_loop),
+    (check_cosine_beta, lambda T: cut(f(T))),
+    (check_cosine_beta, cosine_loop),
+    (check_cosine_beta, cosine_beta_schedule),
+    (check_smallest_beta_T, smallest_bisect),
+    (check_smallest_beta_T, smallest_grid),
+]
+
+WRONG: list[tuple[Any, Callable[..., Any], str]] = [
+    (check_alpha_bar, lambda b: (1 - b).cumprod(0), r"alpha_bar has T entries; it needs T \+ 1"),
+    (check_alpha_bar, lambda b: torch.cat([(1 - b).cumprod(0), one()]), "your 1 stands at the end"),
+    (check_alpha_bar, lambda b: torch.cat([one(), b.cumprod(0)]), "the product of the beta_t"),
+    (check_alpha_bar, lambda b: torch.cat([one(), (1 - b).cumsum(0)]), "adds the alpha_t up"),
+    (check_alpha_bar, lambda b: torch.cat([one(), 1 - b.cumsum(0)]), "1 - the sum of the beta_t"),
+    (check_alpha_bar, lambda b: torch.cat([one(), 1 - b]), "your table holds alpha_t itself"),
+    (check_alpha_bar, lambda b: torch.cat([one(), (1 - b).cumprod(0)]).sqrt(), "your table holds the signal rate"),
+    (check_alpha_bar, lambda b: 1 - torch.cat([one(), (1 - b).cumprod(0)]), "the variance of the noise"),
+    (check_alpha_bar, lambda b: None, "does your function return its result"),
+    (check_half_signal, lambda a: int((a < 0.5).nonzero()[0]), "where alpha_bar falls below 1/2"),
+    (check_half_signal, lambda a: int((a[1:].sqrt() < 0.5).nonzero()[0]), "one too small"),
+    (check_half_signal, lambda a: int((a.sqrt() >= 0.5).nonzero()[-1]), "one too small"),
+    (check_half_signal, lambda a: int((a.sqrt() < 0.5).nonzero()[0]) + 1, "one too large"),
+    (check_half_signal, lambda a: int(((1 - a).sqrt() > 0.5).nonzero()[0]), "where the noise rate first exceeds"),
+    (check_half_signal, lambda a: int((a / (1 - a) < 0.5).nonzero()[0]), "where the SNR falls below"),
+    (check_half_signal, lambda a: a.nothing, "your code stopped with AttributeError"),
+    (check_cosine_beta, lambda T: 1 - f(T)[1:] / f(T)[:-1], "clamp at 0.999"),
+    (check_cosine_beta, lambda T: cut(f(T, power=1)), "your cosine is not squared"),
+    (check_cosine_beta, lambda T: cut(f(T, s=0)), "leaves s out"),
+    (check_cosine_beta, lambda T: cut(f(T, quarter=1)), "no factor pi / 2"),
+    (check_cosine_beta, lambda T: f(T)[1:] / f(T)[0], "you returned alpha_bar_1"),
+    (check_cosine_beta, lambda T: 1 - f(T)[1:] / f(T)[0], "you returned 1 - alpha_bar_t"),
+    (check_cosine_beta, lambda T: f(T)[1:] / f(T)[:-1], "you returned alpha_t"),
+    (check_cosine_beta, lambda T: torch.cat([torch.zeros(1), cut(f(T))]), r"beta has T \+ 1 entries"),
+    (check_smallest_beta_T, lambda T, snr: smallest_bisect(T, snr, rescale=True), "pass rescale=False"),
+    (check_smallest_beta_T, lambda T, snr: 2 * math.log(1 + 1 / snr) / T - 1e-4, "which is close only while beta"),
+    (check_smallest_beta_T, lambda T, snr: smallest_bisect(T, snr, power=0.5), "a ratio of rates"),
+    (check_smallest_beta_T, lambda T, snr: T * (1e-4 + smallest_bisect(T, snr)) / 2, "the sum of the beta_t"),
+    (check_smallest_beta_T, lambda T, snr: 0.02, "is wrong: where"),
+]
+
+
+@pytest.mark.parametrize("check, answer", RIGHT)
+def test_right_answers_pass(check: Any, answer: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(5):  # the inputs are drawn anew
+        check(answer)
+    assert capsys.readouterr().out.startswith("Correct. ")
+
+
+@pytest.mark.parametrize("check, answer, message", WRONG, ids=[f"{c.__name__}-{m[:20]}" for c, _, m in WRONG])
+def test_known_mistakes_are_named(check: Any, answer: Any, message: str) -> None:
+    for _ in range(5):
+        with pytest.raises(WrongAnswer, match=message):
+            check(answer)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_stub_counts_as_not_attempted(check: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def stub(*arguments: Any) -> Any:
+        raise NotImplementedError
+
+    check(stub)
+    assert capsys.readouterr().out == "Not attempted yet.\n"

@@ -10,16 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from ddpm_lite import cosine_beta_schedule, linear_beta_schedule, terminal_snr
+from ddpm_lite import linear_beta_schedule, terminal_snr
 from ddpm_lite.checks import (
     WrongAnswer,
     check_alpha_bar,
-    check_cosine_beta,
     check_half_signal,
     check_smallest_beta_T,
+    check_zero_terminal,
 )
 
-CHECKS = [check_alpha_bar, check_half_signal, check_cosine_beta, check_smallest_beta_T]
+CHECKS = [check_alpha_bar, check_half_signal, check_smallest_beta_T, check_zero_terminal]
 
 
 def one() -> Tensor:
@@ -40,11 +40,9 @@ def half_signal_loop(alpha_bar: Tensor) -> int:
     return t
 
 
-def cosine_loop(T: int) -> Tensor:
-    def f(t: int) -> float:
-        return math.cos((t / T + 0.008) / 1.008 * math.pi / 2) ** 2
-
-    return torch.tensor([min(1 - f(t) / f(t - 1), 0.999) for t in range(1, T + 1)])  # float32
+def zero_terminal_loop(alpha_bar: Tensor) -> Tensor:
+    rates = [math.sqrt(value) for value in alpha_bar.tolist()]
+    return torch.tensor([((a - rates[-1]) / (rates[0] - rates[-1])) ** 2 for a in rates])  # float32
 
 
 def smallest_grid(T: int, snr: float) -> float:
@@ -63,12 +61,18 @@ def smallest_bisect(T: int, snr: float, power: float = 1, rescale: bool = False)
     return high
 
 
-def f(T: int, s: float = 0.008, quarter: float = math.pi / 2, power: int = 2) -> Tensor:
-    return torch.cos((torch.arange(T + 1, dtype=torch.float64) / T + s) / (1 + s) * quarter) ** power
+def mapped(a: Tensor) -> Tensor:
+    return (a - a[-1]) / (1 - a[-1])
 
 
-def cut(table: Tensor) -> Tensor:
-    return (1 - table[1:] / table[:-1]).clamp(max=0.999)
+def last_set_to_zero(alpha_bar: Tensor) -> Tensor:
+    alpha_bar[-1] = 0
+    return alpha_bar
+
+
+def first_kept(alpha_bar: Tensor) -> Tensor:
+    a = alpha_bar[1:].sqrt()
+    return torch.cat([one(), ((a - a[-1]) * a[0] / (a[0] - a[-1])) ** 2])
 
 
 RIGHT: list[tuple[Any, Callable[..., Any]]] = [
@@ -78,11 +82,10 @@ RIGHT: list[tuple[Any, Callable[..., Any]]] = [
     (check_half_signal, lambda alpha_bar: int((alpha_bar.sqrt() < 0.5).nonzero()[0])),
     (check_half_signal, lambda alpha_bar: (alpha_bar >= 0.25).sum()),
     (check_half_signal, half_signal_loop),
-    (check_cosine_beta, lambda T: cut(f(T))),
-    (check_cosine_beta, cosine_loop),
-    (check_cosine_beta, cosine_beta_schedule),
     (check_smallest_beta_T, smallest_bisect),
     (check_smallest_beta_T, smallest_grid),
+    (check_zero_terminal, lambda a: mapped(a.sqrt()) ** 2),
+    (check_zero_terminal, zero_terminal_loop),
 ]
 
 WRONG: list[tuple[Any, Callable[..., Any], str]] = [
@@ -102,19 +105,17 @@ WRONG: list[tuple[Any, Callable[..., Any], str]] = [
     (check_half_signal, lambda a: int(((1 - a).sqrt() > 0.5).nonzero()[0]), "where the noise rate first exceeds"),
     (check_half_signal, lambda a: int((a / (1 - a) < 0.5).nonzero()[0]), "where the SNR falls below"),
     (check_half_signal, lambda a: a.nothing, "your code stopped with AttributeError"),
-    (check_cosine_beta, lambda T: 1 - f(T)[1:] / f(T)[:-1], "clamp at 0.999"),
-    (check_cosine_beta, lambda T: cut(f(T, power=1)), "your cosine is not squared"),
-    (check_cosine_beta, lambda T: cut(f(T, s=0)), "leaves s out"),
-    (check_cosine_beta, lambda T: cut(f(T, quarter=1)), "no factor pi / 2"),
-    (check_cosine_beta, lambda T: f(T)[1:] / f(T)[0], "you returned alpha_bar_1"),
-    (check_cosine_beta, lambda T: 1 - f(T)[1:] / f(T)[0], "you returned 1 - alpha_bar_t"),
-    (check_cosine_beta, lambda T: f(T)[1:] / f(T)[:-1], "you returned alpha_t"),
-    (check_cosine_beta, lambda T: torch.cat([torch.zeros(1), cut(f(T))]), r"beta has T \+ 1 entries"),
     (check_smallest_beta_T, lambda T, snr: smallest_bisect(T, snr, rescale=True), "pass rescale=False"),
     (check_smallest_beta_T, lambda T, snr: 2 * math.log(1 + 1 / snr) / T - 1e-4, "which is close only while beta"),
     (check_smallest_beta_T, lambda T, snr: smallest_bisect(T, snr, power=0.5), "a ratio of rates"),
     (check_smallest_beta_T, lambda T, snr: T * (1e-4 + smallest_bisect(T, snr)) / 2, "the sum of the beta_t"),
     (check_smallest_beta_T, lambda T, snr: 0.02, "is wrong: where"),
+    (check_zero_terminal, lambda a: mapped(a.sqrt()), "you returned the signal rate"),
+    (check_zero_terminal, mapped, "you moved alpha_bar itself"),
+    (check_zero_terminal, lambda a: (a.sqrt() - a[-1].sqrt()) ** 2, "you took a_T off and stopped"),
+    (check_zero_terminal, last_set_to_zero, "you set the last entry to 0"),
+    (check_zero_terminal, first_kept, "you kept a_1 in place"),
+    (check_zero_terminal, lambda a: mapped(a.sqrt())[1:] ** 2, "should have shape"),
 ]
 
 

@@ -3,16 +3,16 @@
 A lesson's checks stand in ``lesson_NN.py``; all are imported from here: ``from ddpm_lite.checks import verify, check_...``.
 """
 
-from .lesson_01 import check_alpha_bar, check_cosine_beta, check_half_signal, check_smallest_beta_T
+from .lesson_01 import check_alpha_bar, check_half_signal, check_smallest_beta_T, check_zero_terminal
 from .machinery import VerificationError, WrongAnswer, diagnose, exercise, verify
 
 __all__ = [
     "VerificationError",
     "WrongAnswer",
     "check_alpha_bar",
-    "check_cosine_beta",
     "check_half_signal",
     "check_smallest_beta_T",
+    "check_zero_terminal",
     "diagnose",
     "exercise",
     "verify",

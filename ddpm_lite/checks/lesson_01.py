@@ -1,4 +1,4 @@
-"""The exercises of lesson 01: alpha_bar, reading a schedule, the cosine schedule, the signal left at t = T."""
+"""The exercises of lesson 01: alpha_bar, reading a schedule, the signal left at t = T, and none at all."""
 
 from __future__ import annotations
 
@@ -76,33 +76,25 @@ def check_half_signal(answer: Callable[[Tensor], int]) -> str:
 
 
 @exercise
-def check_cosine_beta(answer: Callable[[int], Tensor]) -> str:
-    """Check ``cosine_beta(T)``: (T,), eq. 17 of Nichol & Dhariwal 2021, with s = 0.008 and beta cut at 0.999."""
-    for T in (int(torch.randint(10, 60, (1,), generator=_fresh())), 7):
-        time = torch.arange(T + 1, dtype=torch.float64) / T
-        angle = (time + 0.008) / 1.008 * math.pi / 2
-
-        def beta(table: Tensor) -> Tensor:
-            return (1 - table[1:] / table[:-1]).clamp(max=0.999)
-
-        f = angle.cos() ** 2
-        got = answer(T)
-        if isinstance(got, Tensor) and got.shape == (T + 1,):
-            raise WrongAnswer("beta has T + 1 entries; there is no beta for t = 0, so it needs T: beta_1 .. beta_T")
-        mistakes = {
-            "your beta_T is not cut: the last ratio leaves nothing (beta_T = 1); clamp at 0.999": 1 - f[1:] / f[:-1],
-            "your cosine is not squared; alpha_bar is the square of the signal rate": beta(angle.cos()),
-            "your formula leaves s out; eq. 17 has (t / T + s) / (1 + s)": beta((time * math.pi / 2).cos() ** 2),
-            "your angle has no factor pi / 2; it should end at a right angle": beta(
-                ((time + 0.008) / 1.008).cos() ** 2
-            ),
-            "you returned alpha_bar_1 .. alpha_bar_T; the beta_t are wanted": f[1:] / f[0],
-            "you returned 1 - alpha_bar_t; beta_t = 1 - alpha_bar_t / alpha_bar_{t-1} compares neighbors": 1
-            - f[1:] / f[0],
-            "you returned alpha_t, the ratio of neighbors; beta_t = 1 - alpha_t": f[1:] / f[:-1],
-        }
-        diagnose("beta", got, beta(f), mistakes, tol=1e-5)
-    return "That is the schedule of Nichol & Dhariwal, eq. 17."
+def check_zero_terminal(answer: Callable[[Tensor], Tensor]) -> str:
+    """Check ``zero_terminal(alpha_bar)``: (T+1,) -> (T+1,), signal rate ``(a_t - a_T) / (1 - a_T)``, squared."""
+    T = int(torch.randint(100, 300, (1,), generator=_fresh()))
+    alpha_bar = _table(linear_beta_schedule(T, rescale=False))
+    a = alpha_bar.sqrt()
+    want = ((a - a[-1]) / (1 - a[-1])) ** 2
+    cut, lin = alpha_bar.clone(), (a - a[-1]) * a[1] / (a[1] - a[-1])
+    cut[-1], lin[0] = 0, 1
+    mistakes = {
+        "you returned the signal rate; alpha_bar is its square": want.sqrt(),
+        "you moved alpha_bar itself; take its root first, move the signal rate, then square": (
+            (alpha_bar - alpha_bar[-1]) / (1 - alpha_bar[-1])
+        ),
+        "you took a_T off and stopped: the table should still begin at 1, so divide by 1 - a_T": (a - a[-1]) ** 2,
+        "you set the last entry to 0 and left the others: the last step then removes all the signal at once": cut,
+        "you kept a_1 in place, as Lin et al. do; here a_0 = 1 is the end that stays": lin**2,
+    }
+    diagnose("alpha_bar", answer(alpha_bar.clone()), want, mistakes)
+    return "x_T is now pure noise, and sampling starts where the chain ends."
 
 
 def _smallest_beta_T(T: int, snr: float, *, rescale: bool = False) -> float:

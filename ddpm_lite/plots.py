@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "PALETTE", "STYLE", "SYMBOLS", "image_grid", "new_figure", "plot_images", "plot_schedules", "plot_strip",
-    "plot_trajectory", "png_bytes", "render_frames", "save_animation", "show", "use_style",
+    "PALETTE", "STYLE", "SYMBOLS", "draw_boxes", "image_grid", "new_figure", "plot_images", "plot_schedules",
+    "plot_strip", "plot_trajectory", "png_bytes", "render_frames", "save_animation", "show", "use_style",
 ]  # fmt: skip
 
 # Okabe and Ito (2008), "Color Universal Design": told apart with the common kinds of color blindness.
@@ -232,3 +232,18 @@ def plot_schedules(diffusions: Mapping[str, Any]) -> Figure:
         axis.set_xlabel("$t$" if one_T else "$t/T$")
     left.legend(frameon=False)
     return figure
+
+
+def draw_boxes(axis: Any, boxes: Mapping[str, tuple[float, float, str]], arrows: Sequence[Sequence[str]]) -> None:
+    """Draw a diagram on an axis: boxes, text -> (x, y, fill color), and (from, to, color) arrows between them.
+
+    x, y: the middle of a box, from 0 to 1. Arrows to and fro between two boxes bow apart.
+    """
+    axis.set(xlim=(0, 1), ylim=(0, 1), frame_on=False, xticks=[], yticks=[])
+    style, pairs = {"ha": "center", "va": "center", "size": STYLE["font.size"]}, {tuple(arrow[:2]) for arrow in arrows}
+    frames = {text: {"boxstyle": "round,pad=0.4", "fc": fill, "ec": "black"} for text, (_, _, fill) in boxes.items()}
+    drawn = {text: axis.text(x, y, text, bbox=frames[text], **style) for text, (x, y, _) in boxes.items()}
+    for a, b, color in arrows:
+        ends = {"patchA": drawn[a].get_bbox_patch(), "patchB": drawn[b].get_bbox_patch(), "shrinkA": 3, "shrinkB": 3}
+        line = {"arrowstyle": "-|>", "color": color, "lw": 2, "connectionstyle": f"arc3,rad={0.5 * ((b, a) in pairs)}"}
+        axis.annotate("", boxes[b][:2], boxes[a][:2], arrowprops={**line, **ends})

@@ -174,3 +174,23 @@ def test_the_palette_stands_out_from_white_and_black() -> None:
     for color in plots.PALETTE[:4]:
         assert 1.05 / (luminance(color) + 0.05) >= 2.9, color  # WCAG asks 3:1 of graphics
         assert (luminance(color) + 0.05) / 0.05 >= 3, color
+
+
+def test_boxes_stand_where_they_are_put_and_arrows_join_them() -> None:
+    figure, axis = plots.new_figure(size=(4, 2))
+    blank = decode(plots.png_bytes(figure))
+    boxes = {"left": (0.1, 0.5, "#ff0000"), "right": (0.9, 0.5, "#00ff00"), "top": (0.5, 0.9, "#0000ff")}
+    arrows = [("left", "right", "#ff00ff"), ("right", "left", "#00ffff"), ("left", "top", "#ffff00")]
+    plots.draw_boxes(axis, boxes, arrows)
+    pixels = decode(plots.png_bytes(figure))
+    assert pixels.shape == blank.shape
+
+    def where(*color: int) -> tuple[np.ndarray, np.ndarray]:
+        return (pixels == color).all(-1).nonzero()
+
+    assert where(255, 0, 0)[1].mean() < 100 < 300 < where(0, 255, 0)[1].mean()
+    assert where(0, 0, 255)[0].mean() < where(255, 0, 0)[0].mean() - 40  # y points up
+    there, back = where(255, 0, 255)[0], where(0, 255, 255)[0]
+    assert len(there) and len(back) and there.min() > back.max() + 5  # two arrows that can be told apart
+    red, yellow = where(255, 0, 0)[1], where(255, 255, 0)[1]
+    assert red.max() < yellow.min()  # an arrow begins outside its box

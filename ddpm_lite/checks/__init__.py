@@ -3,6 +3,7 @@
 A lesson's checks stand in ``lesson_NN.py``; all are imported from here: ``from ddpm_lite.checks import verify, check_...``.
 """
 
+from .lesson_00 import check_count_evaluations, check_digits_from_seed, check_noised_moments
 from .lesson_01 import check_alpha_bar, check_half_signal, check_smallest_beta_T, check_zero_terminal
 from .machinery import VerificationError, WrongAnswer, diagnose, exercise, verify
 
@@ -10,7 +11,10 @@ __all__ = [
     "VerificationError",
     "WrongAnswer",
     "check_alpha_bar",
+    "check_count_evaluations",
+    "check_digits_from_seed",
     "check_half_signal",
+    "check_noised_moments",
     "check_smallest_beta_T",
     "check_zero_terminal",
     "diagnose",

@@ -1,0 +1,256 @@
+"""Where image sets come from: the embedded subset, the four IDX files on this machine, or the network. Not public.
+
+Nothing counts as data before its checksum is right. The full sets are read by ``torchvision.datasets``, in its folder layout:
+ROOT/MNIST/raw/train-images-idx3-ubyte and so on.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import http.client
+import json
+import os
+import struct
+import sys
+import tempfile
+import urllib.request
+import warnings
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+TIMEOUT = 10.0  # seconds that a server may stay silent
+LARGEST = 64 * 2**20  # bytes that a compressed file may have
+CARD = "mnist_subset.json"
+PREFIX = {"train": "train", "test": "t10k"}
+
+#: By name: torchvision's class, and the md5 of each uncompressed file.
+SETS: dict[str, tuple[str, dict[str, str]]] = {
+    "mnist": (
+        "MNIST",
+        {
+            "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+            "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+            "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+            "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+        },
+    ),
+}
+
+
+class DataError(RuntimeError):
+    """A data set is not there, cannot be had, or is damaged; the message says which and what to do."""
+
+
+class DataFallbackWarning(UserWarning):
+    """The full set could not be had, and the embedded subset stands in for it."""
+
+
+def assets() -> Path:
+    """Return the folder of the files that ship with the package."""
+    return Path(str(files("ddpm_lite") / "assets"))
+
+
+def cache_folder() -> Path:
+    """Return where downloads go: $DDPM_LITE_CACHE, else the folder ``ddpm_lite`` in the system's place for caches."""
+    if chosen := os.environ.get("DDPM_LITE_CACHE"):
+        return Path(chosen)
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "ddpm_lite"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "ddpm_lite"
+    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "ddpm_lite"
+
+
+def roots(root: str | os.PathLike[str] | None) -> list[Path]:
+    """Return the folders to look in: ``root`` alone if given, else $DDPM_LITE_DATA (if set) and the cache folder."""
+    if root is not None:
+        return [Path(root)]
+    return [Path(p) for p in [os.environ.get("DDPM_LITE_DATA")] if p] + [cache_folder()]
+
+
+def load(
+    name: str, split: str, full: bool | None, fallback: bool, root: str | os.PathLike[str] | None, fetch: bool
+) -> tuple[Tensor, Tensor, str]:
+    """Return images, uint8 (N, 28, 28), labels, int64 (N,), and "full" or "embedded subset"; see ``data.mnist``."""
+    try:
+        found = None if full is False else find_full(name, split, root)
+        problem = None
+    except DataError as error:
+        found, problem = None, error
+    if found is None and full and fetch:
+        try:
+            folder = roots(root)[-1]
+            download(name, folder)
+            found = read_full(name, split, folder)
+        except DataError as error:
+            problem = error
+    if found is not None:
+        return *found, "full"
+    looked = ", ".join(map(str, roots(root)))
+    reason = str(problem or f"it is not in {looked}")
+    advice = f"mnist(name={name!r}, full=True) downloads it; else set DDPM_LITE_DATA to a folder that holds {SETS[name][0]}/raw"
+    if name != "mnist":
+        raise DataError(f"{name} is not here and has no embedded subset: {reason}. {advice}") from problem
+    if full and not fallback:
+        raise DataError(f"the full {name} is not to be had: {reason}. {advice}; full=False is the subset") from problem
+    images, labels = read_subset(split)
+    if problem or full:
+        message = f"using the embedded subset of {len(labels):,} images, since the full {name} is not to be had: {reason}"
+        warnings.warn(f"{' '.join(message.split())}. {advice}", DataFallbackWarning, stacklevel=3)
+    return images, labels, "embedded subset"
+
+
+# ---- the embedded subset ------------------------------------------------------------------------------------------
+
+
+def read_subset(split: str, folder: Path | None = None) -> tuple[Tensor, Tensor]:
+    """Return the embedded images, uint8 (N, 28, 28), and labels, int64 (N,). Raises: DataError if a file is damaged."""
+    folder = folder or assets()
+    try:
+        entry = json.loads((folder / CARD).read_text("utf-8"))["splits"][split]
+        images = from_sheet(read_png(folder / entry["file"]), int(entry["n"]))
+        labels = torch.tensor([int(digit) for digit in entry["labels"]])  # (N,)
+        sums = (sha256(images), sha256(labels.to(torch.uint8)))
+        if sums != (entry["sha256_pixels"], entry["sha256_labels"]):
+            raise ValueError("its checksum differs from the one on its card")
+    except (OSError, KeyError, TypeError, ValueError, SyntaxError) as error:  # PIL raises SyntaxError for a bad PNG
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise DataError(f"the embedded {split} images are damaged, install ddpm_lite again ({reason})") from error
+    return images, labels
+
+
+def read_png(path: Path) -> Tensor:
+    """Return the pixels of an 8-bit grayscale PNG, uint8 (H, W)."""
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(path, formats=["PNG"]) as sheet:
+        if sheet.mode != "L":
+            raise ValueError(f"{path.name} must be 8-bit grayscale, got mode {sheet.mode}")
+        return torch.from_numpy(np.array(sheet))
+
+
+def to_sheet(images: Tensor, columns: int) -> Tensor:
+    """Lay images (N, 28, 28) out in rows of ``columns``, in reading order: (N / columns * 28, columns * 28)."""
+    return images.reshape(-1, columns, 28, 28).transpose(1, 2).reshape(-1, columns * 28)
+
+
+def from_sheet(sheet: Tensor, n: int) -> Tensor:
+    """Undo ``to_sheet``: the first ``n`` images, (n, 28, 28)."""
+    images = sheet.reshape(-1, 28, sheet.shape[1] // 28, 28).transpose(1, 2).reshape(-1, 28, 28)
+    return images[:n].clone()
+
+
+def sha256(x: Tensor) -> str:
+    """Return the sha256 of a uint8 tensor's values, in row-major order."""
+    return hashlib.sha256(x.contiguous().numpy()).hexdigest()
+
+
+# ---- the full sets ------------------------------------------------------------------------------------------------
+
+
+def find_full(name: str, split: str, root: str | os.PathLike[str] | None) -> tuple[Tensor, Tensor] | None:
+    """Return images and labels from the first folder that has them whole, or None where no folder has any of it.
+
+    Raises: DataError if what was found is damaged and no later folder has it whole.
+    """
+    damaged = None
+    for folder in roots(root):
+        if (folder / SETS[name][0]).is_dir():
+            try:
+                return read_full(name, split, folder)
+            except DataError as error:
+                damaged = damaged or error
+    if damaged:
+        raise damaged
+    return None
+
+
+def read_full(name: str, split: str, root: Path) -> tuple[Tensor, Tensor]:
+    """Read one split, images uint8 (N, 28, 28) and labels int64 (N,), through torchvision, and verify every byte of it.
+
+    Raises: DataError if files are missing, truncated or altered.
+    """
+    import torchvision
+
+    kind, md5s = SETS[name]
+    where = root / kind / "raw"
+    try:
+        data = getattr(torchvision.datasets, kind)(str(root), train=split == "train", download=False)
+        images, labels = data.data, data.targets
+        # What is in memory is what counts: an IDX file is this header (magic number, sizes), then the values.
+        parts = {
+            f"{PREFIX[split]}-images-idx3-ubyte": struct.pack(">4I", 2051, *images.shape) + images.numpy().tobytes(),
+            f"{PREFIX[split]}-labels-idx1-ubyte": struct.pack(">2I", 2049, *labels.shape)
+            + labels.to(torch.uint8).numpy().tobytes(),
+        }
+    except Exception as error:  # torchvision asserts, views and unpacks: anything can come of a truncated file
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise DataError(f"the files of {name} in {where} are damaged or not all there ({reason})") from error
+    for file, part in parts.items():
+        if _md5(part) != md5s[file]:
+            raise DataError(f"{where / file} is damaged: its md5 is not {md5s[file]}; delete it or fetch it again")
+    return images, labels.to(torch.int64)
+
+
+def download(name: str, root: Path) -> None:
+    """Fetch the four files of a set to ``root``, with a progress bar: verified first, then moved there in one step.
+
+    Raises: DataError if no mirror gives a file with the right checksum; ``root`` is then as it was before.
+    """
+    import torchvision
+
+    kind, _ = SETS[name]
+    source: Any = getattr(torchvision.datasets, kind)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=root, prefix=f".{kind}.") as folder:
+            raw = Path(folder, kind, "raw")
+            raw.mkdir(parents=True)
+            for file, md5 in source.resources:
+                data = _fetch([f"{mirror}{file}" for mirror in source.mirrors], md5)
+                (raw / file.removesuffix(".gz")).write_bytes(gzip.decompress(data))
+            for split in PREFIX:
+                read_full(name, split, Path(folder))
+            _move(Path(folder, kind), root / kind, Path(folder))
+    except OSError as error:
+        raise DataError(f"{name} cannot be stored in {root} ({error}); DDPM_LITE_CACHE names another folder") from error
+
+
+def _move(new: Path, target: Path, spare: Path) -> None:
+    """Rename folder ``new`` to ``target``; a damaged ``target`` goes to the folder ``spare`` first, which is then deleted."""
+    if target.exists():
+        target.rename(spare / "damaged")
+    new.rename(target)
+
+
+def _fetch(urls: list[str], md5: str) -> bytes:
+    """Return the contents of the first url that has the right md5. Raises: DataError with each url's failure."""
+    from tqdm.auto import tqdm
+
+    failures = []
+    for url in urls:
+        try:
+            request = urllib.request.Request(url, headers={"User-Agent": "ddpm_lite"})
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+                total = response.length
+                with tqdm(total=total, desc=url.rpartition("/")[2], unit="B", unit_scale=True) as bar:
+                    data = bytearray()
+                    while len(data) <= LARGEST and (block := response.read(2**16)):
+                        data += block
+                        bar.update(len(block))
+            if _md5(data) == md5:
+                return bytes(data)
+            failures.append(f"{url}: {len(data):,} bytes with the wrong checksum")
+        except (OSError, http.client.HTTPException) as error:
+            failures.append(f"{url}: {error or type(error).__name__}")
+    raise DataError(f"download failed ({'; '.join(failures)})")
+
+
+def _md5(data: bytes | bytearray) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()

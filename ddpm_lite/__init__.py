@@ -64,7 +64,7 @@ _HOME = {
 _MODULES = ["checks", "data", "evaluation", "plots", "widgets"]
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = sorted([*_WHERE, *_MODULES])  # noqa: PLE0605
+__all__ = sorted([*_WHERE, *_MODULES])
 
 
 def __getattr__(name: str) -> Any:

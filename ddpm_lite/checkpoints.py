@@ -1,7 +1,8 @@
 """Checkpoints: weights as safetensors with the model card in the same file's header, and a copy of the card beside it.
 
-One file holds all that is needed to use a model: its architecture, its schedule, its weights. Nothing is unpickled, files are
-replaced in one move, and a card says how the model was made: data, seed, steps, loss, time, machine, command, metrics.
+One file holds all that is needed to use a model: its architecture, its schedule, its weights. Nothing is unpickled,
+files are replaced in one move, and a card says how the model was made: data, seed, steps, loss, time, machine,
+command, metrics.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def save_checkpoint(
     Raises: TypeError for another kind of model or a card that is no JSON. A failure leaves what was there before.
     """
     kind = type(model).__name__
-    if not isinstance(model, tuple(ARCHITECTURES.values())):
+    if not isinstance(model, UNet | MLPDenoiser):
         raise TypeError(f"model must be one of {', '.join(ARCHITECTURES)}, got {kind}")
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors["beta"] = diffusion.schedule
@@ -74,15 +75,16 @@ def load_checkpoint(
 def load_pretrained(name: str = "mnist", *, device: str | torch.device = "cpu") -> tuple[UNet, GaussianDiffusion]:
     """Return a model that ships with the package, in evaluation mode, and its diffusion. Needs no network.
 
-    name: "mnist", 28x28 digits in [-1, 1], T = 1000; ``pretrained_card(name)`` tells how it was made and how good it is.
-    Raises: ValueError for an unknown name.
+    name: "mnist", 28x28 digits in [-1, 1], T = 1000; ``pretrained_card(name)`` tells how it was made and how good it
+    is. Raises: ValueError for an unknown name.
     """
     model, diffusion = load_checkpoint(_pretrained_path(name), device=device)
     return model, diffusion  # type: ignore[return-value]
 
 
 def pretrained_card(name: str = "mnist") -> dict[str, Any]:
-    """Return the card of a shipped model: architecture, data, seed, steps, loss, wall time, machine, command, metrics."""
+    """Return the card of a shipped model: architecture, data, seed, steps, loss, wall time, machine, command,
+    metrics."""
     return read_card(_pretrained_path(name))
 
 
@@ -177,7 +179,7 @@ def _digest(tensors: dict[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy() if tensor.numel() else b"")
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
     return digest.hexdigest()
 
 

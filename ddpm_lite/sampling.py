@@ -11,7 +11,7 @@ A step does not know what is done with it: keep the list and a slider only index
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -151,26 +151,23 @@ def sample(
         x_T = _start(diffusion, shape, x_T, None)
     done: list[Tensor] = []
     n_steps = options.get("n_steps", 50) if sampler == "ddim" else diffusion.T
-    was_training = isinstance(model, torch.nn.Module) and model.training
-    if isinstance(model, torch.nn.Module):
-        model.eval()
+    module = model if isinstance(model, torch.nn.Module) else torch.nn.Identity()
+    was_training = module.training
+    module.eval()
     try:
         for first in range(0, shape[0], batch_size):
             size = min(batch_size, shape[0] - first)
             start = None if x_T is None else x_T[first : first + size]
-            steps = SAMPLERS[sampler](
-                diffusion, model, (size, *shape[1:]), x_T=start, generator=generator, **options
-            )
+            steps = SAMPLERS[sampler](diffusion, model, (size, *shape[1:]), x_T=start, generator=generator, **options)
             for step in with_progress(steps, n_steps, f"{sampler}, {size} samples") if progress else steps:
                 x = step.x
             done.append(x)
     finally:
-        if was_training:
-            model.train()  # type: ignore[union-attr]
+        module.train(was_training)
     return torch.cat(done)
 
 
-SAMPLERS = {"ddim": ddim_steps, "ddpm": ddpm_steps}
+SAMPLERS: dict[str, Callable[..., Iterator[Step]]] = {"ddim": ddim_steps, "ddpm": ddpm_steps}
 
 
 def with_progress(steps: Iterable[Any], total: int, description: str) -> Iterable[Any]:
@@ -198,4 +195,3 @@ def _start(
 
 def _times(t: int, x: Tensor) -> Tensor:
     return torch.full((len(x),), t, dtype=torch.int64, device=x.device)  # (B,)
-

@@ -1,7 +1,7 @@
 """Noise schedules: T -> beta_1 .. beta_T, the variances of the forward steps.
 
-Every schedule returns a float64 tensor of shape (T,), with entry [t - 1] = beta_t; ``GaussianDiffusion`` puts beta_0 = 0
-in front, so that from there on the index is the paper's t.
+Every schedule returns a float64 tensor of shape (T,), with entry [t - 1] = beta_t; ``GaussianDiffusion`` puts beta_0 =
+0 in front, so that from there on the index is the paper's t.
 """
 
 from __future__ import annotations

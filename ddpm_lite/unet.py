@@ -2,8 +2,9 @@
 
 Both keep the contract ``model(x_t, t) -> eps_hat``: x_t (B, C, H, W) or (B, D), t (B,) int64, eps_hat as x_t.
 
-Source: Ho et al. 2020 (arXiv 2006.11239), appendix B: a PixelCNN++-like U-Net with GroupNorm, self-attention at low resolution,
-and the time fed to every residual block; Nichol & Dhariwal 2021 (arXiv 2102.09672) for the time as scale and shift.
+Source: Ho et al. 2020 (arXiv 2006.11239), appendix B: a PixelCNN++-like U-Net with GroupNorm, self-attention at low
+resolution, and the time fed to every residual block; Nichol & Dhariwal 2021 (arXiv 2102.09672) for the time as scale
+and shift.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ class ResidualBlock(nn.Module):
 
     ``h = conv(SiLU(norm(x))); h = norm(h) (1 + scale(t)) + shift(t); out = skip(x) + conv(dropout(SiLU(h)))``.
 
-    Without ``scale_shift``: ``h = norm(h + shift(t))``, as in Ho et al. 2020. x: (B, C_in, H, W), emb: (B, D) -> (B, C_out, H, W).
-    The last convolution starts at zero, so that a new block passes its input on.
+    Without ``scale_shift``: ``h = norm(h + shift(t))``, as in Ho et al. 2020. x: (B, C_in, H, W), emb: (B, D) -> (B,
+    C_out, H, W). The last convolution starts at zero, so that a new block passes its input on.
     """
 
     def __init__(self, c_in: int, c_out: int, emb_dim: int, *, dropout: float = 0.0, scale_shift: bool = True):
@@ -88,14 +89,16 @@ class SelfAttention(nn.Module):
 
 
 class Downsample(nn.Conv2d):
-    """Halve the resolution with a 3x3 convolution of stride 2: (B, C, H, W) -> (B, C, H/2, W/2), odd sizes rounded up."""
+    """Halve the resolution with a 3x3 convolution of stride 2: (B, C, H, W) -> (B, C, H/2, W/2), odd sizes rounded
+    up."""
 
     def __init__(self, channels: int):
         super().__init__(channels, channels, 3, stride=2, padding=1)
 
 
 class Upsample(nn.Module):
-    """Bring h to the resolution of its skip by nearest neighbors, then a 3x3 convolution: (B, C, h, w) -> (B, C, H, W)."""
+    """Bring h to the resolution of its skip by nearest neighbors, then a 3x3 convolution: (B, C, h, w) -> (B, C, H,
+    W)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -120,11 +123,12 @@ class Level(nn.Module):
 class UNet(nn.Module):
     """The noise predictor: down through the resolutions, up again, with skip connections by concatenation.
 
-    in_channels: of the image. channels: of the first level; channel_mult: factor of each level, whose resolution is half the
-    one before. n_res_blocks: a level. attention_levels: the levels (0 is the finest) whose blocks are followed by
-    self-attention; the middle has it if the last level does. n_heads: of the attention. dropout, scale_shift: see
-    ``ResidualBlock``. patch_size: p > 1 first folds every p x p pixels into channels (space to depth), and unfolds them at
-    the end: thin layers at full resolution are what costs time on a CPU. out_channels: in_channels if None.
+    in_channels: of the image. channels: of the first level; channel_mult: factor of each level, whose resolution is
+    half the one before. n_res_blocks: a level. attention_levels: the levels (0 is the finest) whose blocks are
+    followed by self-attention; the middle has it if the last level does. n_heads: of the attention. dropout,
+    scale_shift: see ``ResidualBlock``. patch_size: p > 1 first folds every p x p pixels into channels (space to
+    depth), and unfolds them at the end: thin layers at full resolution are what costs time on a CPU. out_channels:
+    in_channels if None.
 
     Call: ``unet(x_t, t) -> eps_hat``: x_t (B, in_channels, H, W) float, H and W divisible by patch_size; t (B,) int64.
     Raises: TypeError, ValueError that names the argument.
@@ -145,7 +149,7 @@ class UNet(nn.Module):
         out_channels: int | None = None,
     ):
         super().__init__()
-        self.config = {
+        self.config: dict[str, Any] = {
             "in_channels": check_int("in_channels", in_channels, 1),
             "channels": check_int("channels", channels, 2),
             "channel_mult": [check_int("channel_mult", m, 1) for m in channel_mult],
@@ -164,7 +168,7 @@ class UNet(nn.Module):
             raise ValueError(f"channels must be even, and n_heads must divide the channels it attends to: {width}")
         attends = [i in attention_levels for i in range(len(width))]
         emb_dim = 4 * channels
-        level = {"emb_dim": emb_dim, "n_heads": n_heads, "dropout": dropout, "scale_shift": scale_shift}
+        level: dict[str, Any] = {"emb_dim": emb_dim, "n_heads": n_heads, "dropout": dropout, "scale_shift": scale_shift}
 
         self.embed = nn.Sequential(nn.Linear(channels, emb_dim), nn.SiLU(), nn.Linear(emb_dim, emb_dim))
         self.stem = nn.Conv2d(in_channels * patch_size**2, channels, 3, padding=1)
@@ -224,7 +228,7 @@ class MLPDenoiser(nn.Module):
 
     def __init__(self, dim: int = 2, width: int = 128, n_layers: int = 3):
         super().__init__()
-        self.config = {
+        self.config: dict[str, Any] = {
             "dim": check_int("dim", dim, 1),
             "width": check_int("width", width, 2),
             "n_layers": check_int("n_layers", n_layers, 1),

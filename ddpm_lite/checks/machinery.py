@@ -1,4 +1,5 @@
-"""What all checks are made of: ``verify`` for the claims of a lesson, ``exercise`` and ``diagnose`` for the answers of a reader."""
+"""What all checks are made of: ``verify`` for the claims of a lesson, ``exercise`` and ``diagnose`` for the answers of
+a reader."""
 
 from __future__ import annotations
 
@@ -28,10 +29,11 @@ def verify(name: str, computed: Any, measured: Any, se: Any = None, *, tol: floa
 
     name: what is verified, such as "eq. (7), posterior mean". computed, measured: numbers or tensors of one shape.
     se: the standard error of ``measured``, a number or a tensor that broadcasts. With it, all values must agree within
-    ``z se``, where z is set so that a true statement fails once in 10,000 runs, however many values there are. Without it,
-    ``|computed - measured| <= tol max(1, |computed|)``.
+    ``z se``, where z is set so that a true statement fails once in 10,000 runs, however many values there are. Without
+    it, ``|computed - measured| <= tol max(1, |computed|)``.
 
-    Raises: VerificationError (an AssertionError) if they disagree; ValueError if the shapes differ or se is not positive.
+    Raises: VerificationError (an AssertionError) if they disagree; ValueError if the shapes differ or se is not
+    positive.
     """
     a, b = _double("computed", computed), _double("measured", measured)
     if a.shape != b.shape:
@@ -54,7 +56,9 @@ def verify(name: str, computed: Any, measured: Any, se: Any = None, *, tol: floa
     values = "" if count == 1 else f" ({count} values)"
     if not largest <= limit:  # a NaN fails too
         pair = f"computed {float(a.flatten()[worst]):.6g}, measured {float(b.flatten()[worst]):.6g}"
-        raise VerificationError(f"{name}{values}: {pair}, which differ by {largest:.3g} {unit}; at most {limit:.3g} is allowed")
+        raise VerificationError(
+            f"{name}{values}: {pair}, which differ by {largest:.3g} {unit}; at most {limit:.3g} is allowed"
+        )
     if se is None:
         print(f"verified: {name}{values}, equal to within {limit:.0e}")
     elif count == 1:
@@ -67,8 +71,8 @@ def exercise(check: Callable[[Any], str]) -> Callable[[Any], None]:
     """Make a check of a reader's answer: print "not attempted yet", or "Correct.", or raise ``WrongAnswer``.
 
     ``check(answer)`` returns a sentence for a right answer and raises ``WrongAnswer`` for a wrong one. An answer is a
-    function or a value. NotImplementedError, or an answer ``...`` or None, counts as not attempted. Any other error in a reader's
-    function becomes a WrongAnswer that quotes it.
+    function or a value. NotImplementedError, or an answer ``...`` or None, counts as not attempted. Any other error in
+    a reader's function becomes a WrongAnswer that quotes it.
     """
 
     @functools.wraps(check)
@@ -90,10 +94,14 @@ def exercise(check: Callable[[Any], str]) -> Callable[[Any], None]:
     return run
 
 
-def diagnose(what: str, got: Any, want: Tensor, mistakes: Mapping[str, Tensor] | None = None, *, tol: float = 1e-6) -> None:
-    """Raise ``WrongAnswer`` unless ``got`` equals ``want``; if it equals a known wrong result, say which mistake makes it.
+def diagnose(
+    what: str, got: Any, want: Tensor, mistakes: Mapping[str, Tensor] | None = None, *, tol: float = 1e-6
+) -> None:
+    """Raise ``WrongAnswer`` unless ``got`` equals ``want``; if it equals a known wrong result, say which mistake makes
+    it.
 
-    what: the name of the result in the sentence, such as "x_t". mistakes: explanation -> the result that this mistake gives.
+    what: the name of the result in the sentence, such as "x_t". mistakes: explanation -> the result that this mistake
+    gives.
     """
     if got is None:
         raise WrongAnswer(f"{what} is None: does your function return its result?")
@@ -105,16 +113,17 @@ def diagnose(what: str, got: Any, want: Tensor, mistakes: Mapping[str, Tensor] |
         raise WrongAnswer(f"{what} should have shape {tuple(want.shape)}, got {tuple(value.shape)}")
     value, want = value.detach().double(), want.double()
     if bool(value.isnan().any()):
-        raise WrongAnswer(f"{what} contains NaN: is something divided by zero, or is there a root of a negative number?")
+        raise WrongAnswer(
+            f"{what} contains NaN: is something divided by zero, or is there a root of a negative number?"
+        )
     if _close(value, want, tol):
         return
     for explanation, wrong in (mistakes or {}).items():
         if wrong.shape == want.shape and _close(value, wrong.double(), tol):
             raise WrongAnswer(explanation)
     worst = int((value - want).abs().argmax())
-    raise WrongAnswer(
-        f"{what} is wrong: where {float(want.flatten()[worst]):.6g} was expected, yours is {float(value.flatten()[worst]):.6g}"
-    )
+    expected, yours = (f"{float(a.flatten()[worst]):.6g}" for a in (want, value))
+    raise WrongAnswer(f"{what} is wrong: where {expected} was expected, yours is {yours}")
 
 
 def _close(a: Tensor, b: Tensor, tol: float) -> bool:

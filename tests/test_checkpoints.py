@@ -1,0 +1,178 @@
+"""Checkpoints: what is written comes back, what is foreign or damaged is named, nothing is half-written."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from ddpm_lite import (
+    CheckpointError,
+    GaussianDiffusion,
+    MLPDenoiser,
+    UNet,
+    beta_schedule,
+    load_checkpoint,
+    load_pretrained,
+    pretrained_card,
+    read_card,
+    sample,
+    save_checkpoint,
+)
+from ddpm_lite.checkpoints import write_file, write_tensors
+
+MODELS = [
+    UNet(channels=8, channel_mult=(1, 2), attention_levels=(1,), patch_size=2, dropout=0.1, scale_shift=False),
+    UNet(in_channels=3, channels=8, channel_mult=(1,), out_channels=6),
+    MLPDenoiser(dim=2, width=16, n_layers=2),
+]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=["gray", "color", "points"])
+def test_what_is_written_comes_back(model, tmp_path):
+    diffusion = GaussianDiffusion(beta_schedule("cosine", 30))
+    path = save_checkpoint(tmp_path / "new" / "a", model, diffusion, {"seed": 3, "note": "ü"})
+    assert path == tmp_path / "new" / "a.safetensors"
+    again, other = load_checkpoint(path)
+    assert type(again) is type(model) and again.config == model.config and not again.training
+    assert torch.equal(other.schedule, diffusion.schedule)
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, again.state_dict()[key])
+    card = read_card(path)
+    assert (
+        card["seed"] == 3
+        and card["note"] == "ü"
+        and card["T"] == 30
+        and card["architecture"]
+        == {
+            "name": type(model).__name__,
+            **model.config,
+        }
+    )
+    assert json.loads(path.with_suffix(".json").read_text("utf-8")) == card
+    assert sorted(p.name for p in path.parent.iterdir()) == ["a.json", "a.safetensors"]
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    path = tmp_path_factory.mktemp("good") / "a.safetensors"
+    save_checkpoint(path, MODELS[2], GaussianDiffusion(beta_schedule("linear", 100)))
+    return path.read_bytes()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cut=st.floats(0, 0.999))
+def test_a_truncated_file_is_named(good, tmp_path, cut):
+    path = tmp_path / "cut.safetensors"
+    path.write_bytes(good[: int(len(good) * cut)])
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_checkpoint(path)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(where=st.floats(0, 0.9999), bit=st.integers(0, 7))
+def test_a_flipped_bit_is_noticed(good, tmp_path, where, bit):
+    path, data = tmp_path / "flipped.safetensors", bytearray(good)
+    data[int(len(data) * where)] ^= 1 << bit
+    path.write_bytes(data)
+    try:
+        model, diffusion = load_checkpoint(path)
+    except CheckpointError:
+        return
+    # only the card's text can have changed: never a weight
+    assert torch.equal(diffusion.schedule, beta_schedule("linear", 100))
+    for key, value in MODELS[2].state_dict().items():
+        assert torch.equal(value, model.state_dict()[key])
+
+
+def test_foreign_files_are_named(tmp_path):
+    path = tmp_path / "foreign.safetensors"
+    save_file({"w": torch.zeros(2)}, path)
+    with pytest.raises(CheckpointError, match="not one that ddpm_lite wrote"):
+        load_checkpoint(path)
+    path.write_bytes(pickle.dumps({"model": 1}))
+    with pytest.raises(CheckpointError, match="never read"):
+        load_checkpoint(path)
+    path.write_text("hello")
+    with pytest.raises(CheckpointError, match="damaged"):
+        read_card(path)
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint at .*missing"):
+        load_checkpoint(tmp_path / "missing")
+    with pytest.raises(FileNotFoundError):
+        load_checkpoint(tmp_path)
+
+
+def test_a_pickle_is_not_executed(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "exploded"), "w"))
+
+    path = tmp_path / "bomb.safetensors"
+    torch.save({"x": Bomb()}, path)
+    with pytest.raises(CheckpointError):
+        load_checkpoint(path)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_later_format_says_so(tmp_path, monkeypatch):
+    path = tmp_path / "later.safetensors"
+    monkeypatch.setattr("ddpm_lite.checkpoints.FORMAT", "ddpm_lite/2")
+    write_tensors(path, {"x": torch.zeros(1)}, {})
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match="install a newer ddpm_lite"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"name": "Transformer"}, {"name": "UNet"}, {"width": 32}, {"width": "wide"}, {"new_option": 1}],
+    ids=str,
+)
+def test_a_card_that_does_not_fit_says_so(tmp_path, change):
+    path = tmp_path / "a.safetensors"
+    tensors = {f"model.{k}": v for k, v in MODELS[2].state_dict().items()} | {"beta": beta_schedule("linear", 100)}
+    write_tensors(path, tensors, {"architecture": {"name": "MLPDenoiser", **MODELS[2].config, **change}})
+    with pytest.raises(CheckpointError, match="does not fit this version"):
+        load_checkpoint(path)
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def fail(name):
+        with open(name, "w") as file:
+            file.write("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_file(path, fail)
+    assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_what_cannot_be_saved_is_named(tmp_path):
+    diffusion = GaussianDiffusion(beta_schedule("linear", 100))
+    with pytest.raises(TypeError, match="^model must be one of UNet, MLPDenoiser, got Linear"):
+        save_checkpoint(tmp_path / "a", torch.nn.Linear(2, 2), diffusion)
+    with pytest.raises(TypeError, match="^card must"):
+        save_checkpoint(tmp_path / "a", MODELS[2], diffusion, {"loss": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_shipped_model_loads_and_samples():
+    model, diffusion = load_pretrained("mnist")
+    card = pretrained_card("mnist")
+    assert diffusion.T == card["T"] == 1000
+    assert sum(p.numel() for p in model.parameters()) == card["parameters"] <= 1_500_000
+    x = sample(diffusion, model, (2, 1, 28, 28), n_steps=5, generator=torch.Generator().manual_seed(0))
+    assert x.shape == (2, 1, 28, 28) and float(x.abs().max()) <= 1
+
+
+def test_an_unknown_pretrained_name_lists_those_there_are():
+    with pytest.raises(ValueError, match="^name must be one of 'mnist', got 'imagenet'"):
+        load_pretrained("imagenet")

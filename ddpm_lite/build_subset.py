@@ -1,12 +1,13 @@
 """Build the embedded subset of MNIST from the full set: ``python -m ddpm_lite.build_subset --root DIR``.
 
-The rule needs no random number generator, so that it gives the same images on every machine and with every version: images
-are sorted by sha256("SEED/SPLIT/INDEX"), and of each digit the first ones are taken, as many as its share of the full set.
+The rule needs no random number generator, so that it gives the same images on every machine and with every version:
+images are sorted by sha256("SEED/SPLIT/INDEX"); of each digit the first ones are taken, in proportion to the full set.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import json
 import sys
@@ -27,7 +28,7 @@ COLUMNS = {"train": 100, "test": 50}
 def select(labels: Tensor, n: int, split: str, seed: int = SEED) -> Tensor:
     """Return ``n`` distinct indices into ``labels``, int64 (n,), stratified and in an order without pattern.
 
-    labels: int64 (N,). Each label gets n times its share, rounded down; the labels with the largest remainders get one more.
+    labels: int64 (N,). Each label gets n times its share, rounded down; those with the largest remainders get one more.
     """
     count = torch.bincount(labels)
     quota = count * n // len(labels)  # exact in integers
@@ -37,7 +38,7 @@ def select(labels: Tensor, n: int, split: str, seed: int = SEED) -> Tensor:
     chosen: list[int] = []
     for label, k in enumerate(quota.tolist()):
         chosen += sorted((labels == label).nonzero().flatten().tolist(), key=key.__getitem__)[:k]
-    return torch.tensor(sorted(chosen, key=key.__getitem__))
+    return torch.tensor(sorted(chosen, key=key.__getitem__), dtype=torch.int64)
 
 
 def build(root: Path | None, out: Path) -> dict[str, Any]:
@@ -71,20 +72,21 @@ def build(root: Path | None, out: Path) -> dict[str, Any]:
         "source": "The MNIST database of handwritten digits, http://yann.lecun.com/exdb/mnist/",
         "attribution": "Yann LeCun and Corinna Cortes",
         "license": "CC BY-SA 3.0, https://creativecommons.org/licenses/by-sa/3.0/",
-        "changes": "10,000 of 60,000 training and 2,000 of 10,000 test images, pixels unchanged, laid out on two sheets.",
+        "changes": "10,000 of 60,000 training and 2,000 of 10,000 test images; pixels unchanged, laid out on sheets",
         "selection": (
-            f"Seed {SEED}. Images are sorted by sha256('SEED/SPLIT/INDEX'); of each digit the first ones are taken, as many as "
-            "its share of the full split (largest remainders rounded up), and stand on the sheet in that same order."
+            "Images are sorted by the sha256 of 'SEED/SPLIT/INDEX' ('0/train/0', ...); of each digit the first ones "
+            "are taken, in proportion to its number in the full split (largest remainders rounded up), and stand on "
+            "the sheet in the order of that sorting."
         ),
         "seed": SEED,
         "layout": "28x28 images without gaps, in reading order; 'labels' holds one digit per image in that order.",
-        "checksums": "sha256 of the 8-bit pixels, image by image in row-major order, and of the labels as one byte each.",
+        "checksums": "sha256 of the 8-bit pixels, image by image, row by row, and of the labels as one byte each.",
         "command": "python -m ddpm_lite.build_subset --root DIR",
         "idx_md5": SETS["mnist"][1],
         "splits": splits,
     }
     for split, sheet in sheets.items():
-        write_file(out / splits[split]["file"], lambda f, sheet=sheet: sheet.save(f, format="PNG", optimize=True))
+        write_file(out / splits[split]["file"], functools.partial(sheet.save, format="PNG", optimize=True))
     write_file(out / CARD, lambda f: Path(f).write_text(json.dumps(card, indent=2) + "\n", "utf-8"))
     return card
 

@@ -1,7 +1,7 @@
 """Where image sets come from: the embedded subset, the four IDX files on this machine, or the network. Not public.
 
-Nothing counts as data before its checksum is right. The full sets are read by ``torchvision.datasets``, in its folder layout:
-ROOT/MNIST/raw/train-images-idx3-ubyte and so on.
+Nothing counts as data before its checksum is right. The full sets are read by ``torchvision.datasets``, in its folder
+layout: ROOT/MNIST/raw/train-images-idx3-ubyte and so on.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import struct
 import sys
 import tempfile
 import urllib.request
-import warnings
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -39,6 +38,15 @@ SETS: dict[str, tuple[str, dict[str, str]]] = {
             "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
         },
     ),
+    "fashion_mnist": (
+        "FashionMNIST",
+        {
+            "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+            "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
+            "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
+            "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
+        },
+    ),
 }
 
 
@@ -58,7 +66,7 @@ def assets() -> Path:
 def cache_folder() -> Path:
     """Return where downloads go: $DDPM_LITE_CACHE, else the folder ``ddpm_lite`` in the system's place for caches."""
     if chosen := os.environ.get("DDPM_LITE_CACHE"):
-        return Path(chosen)
+        return Path(chosen).expanduser()
     if base := os.environ.get("XDG_CACHE_HOME"):
         return Path(base) / "ddpm_lite"
     if sys.platform == "win32":
@@ -69,40 +77,8 @@ def cache_folder() -> Path:
 def roots(root: str | os.PathLike[str] | None) -> list[Path]:
     """Return the folders to look in: ``root`` alone if given, else $DDPM_LITE_DATA (if set) and the cache folder."""
     if root is not None:
-        return [Path(root)]
-    return [Path(p) for p in [os.environ.get("DDPM_LITE_DATA")] if p] + [cache_folder()]
-
-
-def load(
-    name: str, split: str, full: bool | None, fallback: bool, root: str | os.PathLike[str] | None, fetch: bool
-) -> tuple[Tensor, Tensor, str]:
-    """Return images, uint8 (N, 28, 28), labels, int64 (N,), and "full" or "embedded subset"; see ``data.mnist``."""
-    try:
-        found = None if full is False else find_full(name, split, root)
-        problem = None
-    except DataError as error:
-        found, problem = None, error
-    if found is None and full and fetch:
-        try:
-            folder = roots(root)[-1]
-            download(name, folder)
-            found = read_full(name, split, folder)
-        except DataError as error:
-            problem = error
-    if found is not None:
-        return *found, "full"
-    looked = ", ".join(map(str, roots(root)))
-    reason = str(problem or f"it is not in {looked}")
-    advice = f"mnist(name={name!r}, full=True) downloads it; else set DDPM_LITE_DATA to a folder that holds {SETS[name][0]}/raw"
-    if name != "mnist":
-        raise DataError(f"{name} is not here and has no embedded subset: {reason}. {advice}") from problem
-    if full and not fallback:
-        raise DataError(f"the full {name} is not to be had: {reason}. {advice}; full=False is the subset") from problem
-    images, labels = read_subset(split)
-    if problem or full:
-        message = f"using the embedded subset of {len(labels):,} images, since the full {name} is not to be had: {reason}"
-        warnings.warn(f"{' '.join(message.split())}. {advice}", DataFallbackWarning, stacklevel=3)
-    return images, labels, "embedded subset"
+        return [Path(root).expanduser()]
+    return [Path(p).expanduser() for p in [os.environ.get("DDPM_LITE_DATA")] if p] + [cache_folder()]
 
 
 # ---- the embedded subset ------------------------------------------------------------------------------------------
@@ -118,9 +94,10 @@ def read_subset(split: str, folder: Path | None = None) -> tuple[Tensor, Tensor]
         sums = (sha256(images), sha256(labels.to(torch.uint8)))
         if sums != (entry["sha256_pixels"], entry["sha256_labels"]):
             raise ValueError("its checksum differs from the one on its card")
-    except (OSError, KeyError, TypeError, ValueError, SyntaxError) as error:  # PIL raises SyntaxError for a bad PNG
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise DataError(f"the embedded {split} images are damaged, install ddpm_lite again ({reason})") from error
+    except Exception as error:  # a bad PNG alone can raise OSError, SyntaxError, ValueError and more
+        raise DataError(
+            f"the embedded {split} images are damaged; install ddpm_lite again ({_reason(error)})"
+        ) from error
     return images, labels
 
 
@@ -148,7 +125,7 @@ def from_sheet(sheet: Tensor, n: int) -> Tensor:
 
 def sha256(x: Tensor) -> str:
     """Return the sha256 of a uint8 tensor's values, in row-major order."""
-    return hashlib.sha256(x.contiguous().numpy()).hexdigest()
+    return hashlib.sha256(x.contiguous().numpy().data).hexdigest()
 
 
 # ---- the full sets ------------------------------------------------------------------------------------------------
@@ -184,17 +161,15 @@ def read_full(name: str, split: str, root: Path) -> tuple[Tensor, Tensor]:
         data = getattr(torchvision.datasets, kind)(str(root), train=split == "train", download=False)
         images, labels = data.data, data.targets
         # What is in memory is what counts: an IDX file is this header (magic number, sizes), then the values.
-        parts = {
-            f"{PREFIX[split]}-images-idx3-ubyte": struct.pack(">4I", 2051, *images.shape) + images.numpy().tobytes(),
-            f"{PREFIX[split]}-labels-idx1-ubyte": struct.pack(">2I", 2049, *labels.shape)
-            + labels.to(torch.uint8).numpy().tobytes(),
+        sums = {
+            f"{PREFIX[split]}-images-idx3-ubyte": _md5(struct.pack(">4I", 2051, *images.shape), images),
+            f"{PREFIX[split]}-labels-idx1-ubyte": _md5(struct.pack(">2I", 2049, *labels.shape), labels.byte()),
         }
     except Exception as error:  # torchvision asserts, views and unpacks: anything can come of a truncated file
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise DataError(f"the files of {name} in {where} are damaged or not all there ({reason})") from error
-    for file, part in parts.items():
-        if _md5(part) != md5s[file]:
-            raise DataError(f"{where / file} is damaged: its md5 is not {md5s[file]}; delete it or fetch it again")
+        raise DataError(f"the files in {where} are damaged or not all there ({_reason(error)})") from error
+    for file, found in sums.items():
+        if found != md5s[file]:
+            raise DataError(f"{where / file} is damaged: its md5 is {found}, not {md5s[file]}")
     return images, labels.to(torch.int64)
 
 
@@ -215,18 +190,28 @@ def download(name: str, root: Path) -> None:
             for file, md5 in source.resources:
                 data = _fetch([f"{mirror}{file}" for mirror in source.mirrors], md5)
                 (raw / file.removesuffix(".gz")).write_bytes(gzip.decompress(data))
-            for split in PREFIX:
-                read_full(name, split, Path(folder))
-            _move(Path(folder, kind), root / kind, Path(folder))
+            _check_whole(name, Path(folder))
+            try:
+                Path(folder, kind).rename(root / kind)
+            except OSError:  # something is there already
+                _replace(name, Path(folder), root)
     except OSError as error:
-        raise DataError(f"{name} cannot be stored in {root} ({error}); DDPM_LITE_CACHE names another folder") from error
+        raise DataError(f"{kind} cannot be stored in {root} ({error}); DDPM_LITE_CACHE names another folder") from error
 
 
-def _move(new: Path, target: Path, spare: Path) -> None:
-    """Rename folder ``new`` to ``target``; a damaged ``target`` goes to the folder ``spare`` first, which is then deleted."""
-    if target.exists():
-        target.rename(spare / "damaged")
-    new.rename(target)
+def _check_whole(name: str, root: Path) -> None:
+    for split in PREFIX:
+        read_full(name, split, root)
+
+
+def _replace(name: str, new: Path, root: Path) -> None:
+    """Keep the set in ``root`` if another process has put it there meanwhile; else set it aside and move ours there."""
+    kind, _ = SETS[name]
+    try:
+        _check_whole(name, root)
+    except DataError:
+        (root / kind).rename(root / f"{kind}.damaged{new.name.removeprefix(f'.{kind}')}")
+        (new / kind).rename(root / kind)
 
 
 def _fetch(urls: list[str], md5: str) -> bytes:
@@ -238,19 +223,25 @@ def _fetch(urls: list[str], md5: str) -> bytes:
         try:
             request = urllib.request.Request(url, headers={"User-Agent": "ddpm_lite"})
             with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
-                total = response.length
-                with tqdm(total=total, desc=url.rpartition("/")[2], unit="B", unit_scale=True) as bar:
-                    data = bytearray()
+                with tqdm(total=response.length, desc=url.rpartition("/")[2], unit="B", unit_scale=True) as bar:
+                    data = b""
                     while len(data) <= LARGEST and (block := response.read(2**16)):
                         data += block
                         bar.update(len(block))
             if _md5(data) == md5:
-                return bytes(data)
+                return data
             failures.append(f"{url}: {len(data):,} bytes with the wrong checksum")
         except (OSError, http.client.HTTPException) as error:
             failures.append(f"{url}: {error or type(error).__name__}")
     raise DataError(f"download failed ({'; '.join(failures)})")
 
 
-def _md5(data: bytes | bytearray) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+def _md5(data: bytes, values: Tensor | None = None) -> str:
+    digest = hashlib.md5(data, usedforsecurity=False)
+    if values is not None:
+        digest.update(values.contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

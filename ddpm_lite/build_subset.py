@@ -23,6 +23,7 @@ from .mnist_files import CARD, SETS, DataError, assets, find_full, read_subset, 
 SEED = 0
 SIZE = {"train": 10_000, "test": 2_000}
 COLUMNS = {"train": 100, "test": 50}
+PNG: dict[str, Any] = {"optimize": True}  # how hard Pillow tries; the pixels do not depend on it
 
 
 def select(labels: Tensor, n: int, split: str, seed: int = SEED) -> Tensor:
@@ -86,7 +87,7 @@ def build(root: Path | None, out: Path) -> dict[str, Any]:
         "splits": splits,
     }
     for split, sheet in sheets.items():
-        write_file(out / splits[split]["file"], functools.partial(sheet.save, format="PNG", optimize=True))
+        write_file(out / splits[split]["file"], functools.partial(sheet.save, format="PNG", **PNG))
     write_file(out / CARD, lambda f: Path(f).write_text(json.dumps(card, indent=2) + "\n", "utf-8"))
     return card
 

@@ -1,0 +1,129 @@
+"""The checks of lesson 02's exercises: right answers in several forms pass; each known mistake is named."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ddpm_lite.checks import (
+    WrongAnswer,
+    check_buggy_variance,
+    check_jump_from,
+    check_q_sample,
+    check_recover_eps,
+)
+
+CHECKS = [check_q_sample, check_recover_eps, check_jump_from, check_buggy_variance]
+
+
+def jump(x_0: Tensor, eps: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
+    return signal[:, None, None, None] * x_0 + noise[:, None, None, None] * eps
+
+
+def q_sample_loop(x_0: Tensor, t: Tensor, eps: Tensor, alpha_bar: Tensor) -> Tensor:
+    x_t = [math.sqrt(alpha_bar[i]) * x + math.sqrt(1 - alpha_bar[i]) * e for x, i, e in zip(x_0, t, eps, strict=True)]
+    return torch.stack(x_t)
+
+
+def q_sample_float32(x_0: Tensor, t: Tensor, eps: Tensor, alpha_bar: Tensor) -> Tensor:
+    a = alpha_bar.float()[t].reshape(len(t), 1, 1, 1)
+    return a**0.5 * x_0.float() + (1 - a) ** 0.5 * eps.float()
+
+
+def table(function: Callable[[Tensor], tuple[Tensor, Tensor]], shift: int = 0) -> Callable[..., Tensor]:
+    """An answer to exercise 1 with these two rates."""
+    return lambda x_0, t, eps, alpha_bar: jump(x_0, eps, *function(alpha_bar[t - shift]))
+
+
+def one_t(x_0: Tensor, t: Tensor, eps: Tensor, alpha_bar: Tensor) -> Tensor:
+    a = alpha_bar[t[0]]
+    return a.sqrt() * x_0 + (1 - a).sqrt() * eps
+
+
+def jump_log(alpha_bar_s: float, alpha_bar_t: float) -> tuple[float, float]:
+    log = math.log(alpha_bar_t) - math.log(alpha_bar_s)
+    return math.exp(log / 2), -math.expm1(log)
+
+
+def jump_variances(alpha_bar_s: float, alpha_bar_t: float) -> Tensor:
+    a = (alpha_bar_t / alpha_bar_s) ** 0.5
+    return torch.tensor([a, 1 - alpha_bar_t - a**2 * (1 - alpha_bar_s)])
+
+
+RIGHT: list[tuple[Any, Callable[..., Any]]] = [
+    (check_q_sample, table(lambda a: (a.sqrt(), (1 - a).sqrt()))),
+    (check_q_sample, q_sample_loop),
+    (check_q_sample, q_sample_float32),
+    (check_recover_eps, lambda x_t, x_0, a: (x_t - a**0.5 * x_0) / (1 - a) ** 0.5),
+    (check_recover_eps, lambda x_t, x_0, a: x_t / math.sqrt(1 - a) - math.sqrt(a / (1 - a)) * x_0),
+    (check_recover_eps, lambda x_t, x_0, a: (x_t.float() - a**0.5 * x_0.float()) / (1 - a) ** 0.5),
+    (check_jump_from, lambda s, t: (math.sqrt(t / s), 1 - t / s)),
+    (check_jump_from, jump_log),
+    (check_jump_from, jump_variances),
+    (check_buggy_variance, lambda a: a + (1 - a) ** 2),
+    (check_buggy_variance, lambda a: 1 - a * (1 - a)),
+    (check_buggy_variance, lambda a: torch.tensor([x - 2 * x + 1 + x * x for x in a.tolist()])),
+]
+
+WRONG: list[tuple[Any, Callable[..., Any], str]] = [
+    (check_q_sample, table(lambda a: (a.sqrt(), 1 - a)), "your noise has standard deviation 1 - alpha_bar_t"),
+    (check_q_sample, table(lambda a: (a, (1 - a).sqrt())), "your image is multiplied by alpha_bar_t"),
+    (check_q_sample, table(lambda a: (a, 1 - a)), "your two rates lack their square roots"),
+    (check_q_sample, table(lambda a: (a.sqrt(), 1 - a.sqrt())), "so that squares sum to 1"),
+    (check_q_sample, table(lambda a: ((1 - a).sqrt(), a.sqrt())), "your two rates are swapped"),
+    (check_q_sample, table(lambda a: (a.sqrt(), (1 - a).sqrt()), shift=1), "your t is one too small"),
+    (check_q_sample, one_t, "the first image's t for the whole batch"),
+    (check_q_sample, lambda x_0, t, eps, a: a[t].sqrt() * x_0 + (1 - a[t]).sqrt() * eps, "RuntimeError|shape"),
+    (check_q_sample, lambda x_0, t, eps, a: x_0, "x_t is wrong"),
+    (check_recover_eps, lambda x_t, x_0, a: (x_t - a**0.5 * x_0) / (1 - a), "you divided by 1 - alpha_bar_t"),
+    (check_recover_eps, lambda x_t, x_0, a: (x_t - x_0) / (1 - a) ** 0.5, "you took away x_0 itself"),
+    (check_recover_eps, lambda x_t, x_0, a: (x_t - a * x_0) / (1 - a) ** 0.5, "you took away alpha_bar_t x_0"),
+    (check_recover_eps, lambda x_t, x_0, a: x_t - a**0.5 * x_0, "the noise as it stands in x_t"),
+    (check_recover_eps, lambda x_t, x_0, a: (a**0.5 * x_0 - x_t) / (1 - a) ** 0.5, "your eps has the wrong sign"),
+    (check_recover_eps, lambda x_t, x_0, a: (x_t - a**0.5 * x_0) / a**0.5, "you divided by the signal rate"),
+    (check_jump_from, lambda s, t: (t / s, 1 - t / s), "a is its root"),
+    (check_jump_from, lambda s, t: (math.sqrt(t / s), math.sqrt(1 - t / s)), "your v is a standard deviation"),
+    (check_jump_from, lambda s, t: (math.sqrt(t), 1 - t), r"are those of q\(x_t \| x_0\)"),
+    (check_jump_from, lambda s, t: (math.sqrt(t / s), s - t), "as if x_s kept its noise"),
+    (check_jump_from, lambda s, t: (math.sqrt(t / s), 1 - t), "x_s has brought part of it"),
+    (check_jump_from, lambda s, t: (math.sqrt(s / t), 1 - s / t), "your ratio is upside down"),
+    (check_jump_from, lambda s, t: (math.sqrt(t / s), 1 - math.sqrt(t / s)), "your v is 1 - a; the squares"),
+    (check_jump_from, lambda s, t: math.sqrt(t / s), "should return two numbers"),
+    (check_buggy_variance, lambda a: torch.ones_like(a), "that is 1 everywhere"),
+    (check_buggy_variance, lambda a: a + (1 - a), "that is 1 everywhere"),
+    (check_buggy_variance, lambda a: a**2 + (1 - a) ** 2, "your signal term lost its root"),
+    (check_buggy_variance, lambda a: a.sqrt() + (1 - a) ** 2, "your signal term is the rate"),
+    (check_buggy_variance, lambda a: a.sqrt() + 1 - a, "you added the two standard deviations"),
+    (check_buggy_variance, lambda a: (a.sqrt() + 1 - a) ** 2, "there is no mixed term"),
+    (check_buggy_variance, lambda a: (a + (1 - a) ** 2).sqrt(), "you returned the standard deviation"),
+    (check_buggy_variance, lambda a: (1 - a) ** 2, "that is the noise's variance alone"),
+    (check_buggy_variance, lambda a: a[:-1], "should have shape"),
+]
+
+
+@pytest.mark.parametrize("check, answer", RIGHT)
+def test_right_answers_pass(check: Any, answer: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(5):  # the inputs are drawn anew
+        check(answer)
+    assert capsys.readouterr().out.startswith("Correct. ")
+
+
+@pytest.mark.parametrize("check, answer, message", WRONG, ids=[f"{c.__name__}-{m[:20]}" for c, _, m in WRONG])
+def test_known_mistakes_are_named(check: Any, answer: Any, message: str) -> None:
+    for _ in range(5):
+        with pytest.raises(WrongAnswer, match=message):
+            check(answer)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_stub_counts_as_not_attempted(check: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def stub(*arguments: Any) -> Any:
+        raise NotImplementedError
+
+    check(stub)
+    assert capsys.readouterr().out == "Not attempted yet.\n"

@@ -8,7 +8,6 @@ All images stay in memory as uint8 and are normalized a batch at a time: that is
 
 from __future__ import annotations
 
-import hashlib
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -121,9 +120,8 @@ class ImageSet:
         size = check_int("batch_size", batch_size, 1)
         if size > len(self):
             raise ValueError(f"batch_size must be at most the number of images, {len(self)}, got {size}")
-        return _random_indices(
-            len(self), size, check_int("seed", seed, -(2**63), 2**64 - 1), check_int("start_step", start_step, 0)
-        )
+        seed, start_step = check_int("seed", seed, 0, 2**31 - 1), check_int("start_step", start_step, 0)
+        return _random_indices(len(self), size, seed, start_step)
 
     def subset(self, indices: Indices) -> ImageSet:
         """Return an ``ImageSet`` of the images at ``indices``, which are given and checked as for ``batch``."""
@@ -233,8 +231,7 @@ def _random_indices(n: int, size: int, seed: int, step: int) -> Iterator[Tensor]
     while True:
         if step // per_epoch != epoch:
             epoch = step // per_epoch
-            digest = hashlib.sha256(f"{seed}/{epoch}".encode()).digest()  # seeds of neighbors share nothing
-            order = _permutation(n, torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True)))
+            order = _permutation(n, torch.Generator().manual_seed(seed * 1_000_003 + epoch))
         first = step % per_epoch * size
         yield order[first : first + size]
         step += 1

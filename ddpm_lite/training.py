@@ -251,13 +251,16 @@ def _load(
         kind, name = key.split(".", 1)
         part[kind][name] = tensor
     moments: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in part["optimizer"].items():
-        i, name = key.split(".")
-        moments.setdefault(int(i), {})[name] = tensor
+    parameters = list(model.parameters())
     try:
+        for key, tensor in part["optimizer"].items():
+            i, name = key.split(".")
+            if tensor.ndim:  # a moment must lie in memory as its weight does: the fused update goes by position
+                tensor = torch.empty_like(parameters[int(i)]).copy_(tensor)
+            moments.setdefault(int(i), {})[name] = tensor
         model.load_state_dict(part["model"])
         ema.load_state_dict(part["ema"])
         optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-    except (RuntimeError, ValueError, KeyError) as error:
+    except (RuntimeError, ValueError, LookupError) as error:
         raise CheckpointError(f"state: {path} is of another network: {' '.join(str(error).split())[:300]}") from error
     return int(card["step"]), float(card["seconds"])

@@ -262,7 +262,7 @@ def test_subset_keeps_labels_with_images(digits: ImageSet) -> None:
     assert int(digits.images[digits.labels == 7].max()) == 255  # a copy
 
 
-@given(n=st.integers(1, 60), seed=st.integers(-(2**63), 2**64 - 1), start=st.integers(0, 10**9), data=st.data())
+@given(n=st.integers(1, 60), seed=st.integers(0, 2**31 - 1), start=st.integers(0, 10**9), data=st.data())
 def test_a_step_has_the_same_indices_wherever_one_starts(n: int, seed: int, start: int, data: st.DataObject) -> None:
     images = ImageSet(torch.zeros(n, 1, 1, 1, dtype=torch.uint8), torch.zeros(n, dtype=torch.int64), "a", "train", "b")
     size = data.draw(st.integers(1, n))

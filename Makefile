@@ -36,6 +36,7 @@ lessons: $(VENV)/dev.stamp
 	$(PY) notebooks/build.py table
 
 figures: $(VENV)/dev.stamp
+	$(PY) figures/build.py
 	$(PY) notebooks/build.py covers
 	$(PY) notebooks/build.py table
 

@@ -1,0 +1,159 @@
+"""How fast training and sampling are, as ratios from one run: ``python benchmarks/speed.py`` (about five minutes).
+
+Four networks train on the same batches, in turns, and the median counts:
+  ours, plain       the paper's U-Net, 16 x (1, 2, 4), one residual block a level, no folding (patch_size=1)
+  diffusers         UNet2DModel of the same widths and depth, as it comes, and in channels_last
+  ours, shipped     the architecture of the shipped model
+  ours, 13.8 M      96 x (1, 2, 2), two residual blocks a level: the size of older MNIST demos
+Also: the share of a matrix product's rate that is reached, and the diffusion arithmetic's share of a training step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ddpm_lite import GaussianDiffusion, UNet, linear_beta_schedule, mnist, pretrained_card
+from ddpm_lite.checkpoints import machine
+
+
+class Diffusers(nn.Module):
+    """diffusers' UNet2DModel behind our contract."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from diffusers import UNet2DModel
+
+        self.net = UNet2DModel(
+            sample_size=28,
+            in_channels=1,
+            out_channels=1,
+            layers_per_block=1,
+            block_out_channels=(16, 32, 64),
+            down_block_types=("DownBlock2D",) * 3,
+            up_block_types=("UpBlock2D",) * 3,
+            norm_num_groups=4,
+            add_attention=False,
+        )
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        return self.net(x, t).sample
+
+
+def networks() -> dict[str, Callable[[], nn.Module]]:
+    """Name -> a new network."""
+    shipped = {k: v for k, v in pretrained_card("mnist")["architecture"].items() if k != "name"}
+    last = {"memory_format": torch.channels_last}
+    return {
+        "ours, plain": lambda: UNet(channels=16, channel_mult=(1, 2, 4)).to(**last),
+        "ours, plain, compiled": lambda: torch.compile(UNet(channels=16, channel_mult=(1, 2, 4)).to(**last)),
+        "diffusers, default": Diffusers,
+        "diffusers, channels_last": lambda: Diffusers().to(**last),
+        "ours, shipped": lambda: UNet(**shipped).to(**last),
+        "ours, shipped, compiled": lambda: torch.compile(UNet(**shipped).to(**last)),
+        "ours, 13.8 M": lambda: UNet(channels=96, channel_mult=(1, 2, 2), n_res_blocks=2).to(**last),
+    }
+
+
+def flops(model: nn.Module) -> int:
+    """Floating-point operations of one image's forward pass, counted by torch."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(1, 1, 28, 28), torch.ones(1, dtype=torch.int64))
+    return int(counter.get_total_flops())
+
+
+def seconds(f: Callable[[], Any]) -> float:
+    """The time of one call."""
+    start = time.perf_counter()
+    f()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Measure and print."""
+    args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    args.add_argument("--rounds", type=int, default=7, help="turns of each network; the median counts (default 7)")
+    args.add_argument("--batch-size", type=int, default=128, help="default 128")
+    args.add_argument("--json", action="store_true", help="print JSON")
+    options = args.parse_args()
+    batch, generator = options.batch_size, torch.Generator().manual_seed(0)
+    diffusion = GaussianDiffusion(linear_beta_schedule(1000))
+    x_0 = mnist("train", full=False).batch(torch.arange(batch))
+    t = torch.randint(1, 1001, (batch,), generator=generator)
+
+    a = torch.randn(1024, 1024)
+    peak = 2 * 1024**3 / min(seconds(lambda: a @ a) for _ in range(20))
+    train: dict[str, list[float]] = {}
+    evaluate: dict[str, list[float]] = {}
+    work, steps, forwards, sizes = {}, {}, {}, {}
+    for name, make in networks().items():
+        model = make()
+        plain = getattr(model, "_orig_mod", model)
+        work[name], sizes[name] = flops(plain), sum(p.numel() for p in plain.parameters())
+        optimizer = torch.optim.AdamW(model.parameters(), 1e-3, fused=name.startswith("ours"))
+
+        def step(model: nn.Module = model, optimizer: torch.optim.Optimizer = optimizer) -> None:
+            loss = diffusion.loss(model, x_0, t, generator=generator)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+
+        def forward(model: nn.Module = model) -> None:
+            with torch.no_grad():
+                model(x_0[:64], t[:64])
+
+        steps[name], forwards[name] = step, forward
+    for turn in range(options.rounds + 1):  # the first turn warms up
+        for name in steps:
+            pair = seconds(steps[name]), seconds(forwards[name])
+            if turn:
+                train.setdefault(name, []).append(batch / pair[0])
+                evaluate.setdefault(name, []).append(64 / pair[1])
+    arithmetic = statistics.median(
+        seconds(lambda: diffusion.loss(lambda x, t: x, x_0, t, generator=generator)) for _ in range(30)
+    )
+    rows = {
+        name: {
+            "parameters": sizes[name],
+            "train images/s": round(statistics.median(train[name]), 1),
+            "evaluations/s": round(statistics.median(evaluate[name]), 1),
+            "train, share of matrix product": round(statistics.median(train[name]) * 3 * work[name] / peak, 3),
+            "evaluate, share of matrix product": round(statistics.median(evaluate[name]) * work[name] / peak, 3),
+        }
+        for name in steps
+    }
+    ours = rows["ours, plain"]
+    result = {
+        "machine": machine(),
+        "matrix product, GFLOP/s": round(peak / 1e9, 1),
+        "networks": rows,
+        "ratios to diffusers": {
+            f"{ours_name}, {what}, over {theirs}": round(rows[ours_name][what] / rows[theirs][what], 2)
+            for ours_name in ("ours, plain", "ours, plain, compiled")
+            for theirs in ("diffusers, default", "diffusers, channels_last")
+            for what in ("train images/s", "evaluations/s")
+        },
+        "diffusion arithmetic, share of a training step": round(arithmetic * ours["train images/s"] / batch, 4),
+    }
+    if options.json:
+        print(json.dumps(result, indent=2))
+        return
+    print(f"{result['machine']}; matrix product {result['matrix product, GFLOP/s']} GFLOP/s")
+    for name, row in rows.items():
+        print(f"{name:26}", ", ".join(f"{k} {v:,}" for k, v in row.items()))
+    for name, value in result["ratios to diffusers"].items():
+        print(f"{name}: {value}")
+    print("diffusion arithmetic, share of a training step:", result["diffusion arithmetic, share of a training step"])
+
+
+if __name__ == "__main__":
+    main()

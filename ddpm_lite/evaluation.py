@@ -51,11 +51,11 @@ def frechet_distance(a: Tensor, b: Tensor, classifier: Classifier | None = None)
     a, b: both images (N, 1, 28, 28) in [-1, 1], whose features are then the classifier's, or both features (N, D).
     Raises: TypeError, ValueError for fewer than 2 rows, NaN, or another shape.
     """
-    from torchmetrics.image.fid import FrechetInceptionDistance
-
     a, b = (_as_features(name, x, classifier) for name, x in (("a", a), ("b", b)))
     if a.shape[1] != b.shape[1]:
         raise ValueError(f"b must have as many features as a, {a.shape[1]}, got {b.shape[1]}")
+    from torchmetrics.image.fid import FrechetInceptionDistance  # some seconds, once
+
     given = nn.Identity()
     given.num_features = a.shape[1]  # type: ignore[assignment]
     metric = FrechetInceptionDistance(feature=given).set_dtype(torch.float64)
@@ -92,7 +92,7 @@ def frechet_floor(
 
     The same n test images, chosen by ``seed``, are compared with each of up to ``n_splits`` disjoint sets of n training
     images; ``evaluate_samples`` compares samples with these test images too. Returns: {"mean", "se": its standard error
-    over the sets (for these test images), "n_splits", "compared"}.
+    over the sets, for these test images (other test images move the mean by more), "n_splits", "compared"}.
     """
     reference, splits, compared = real_features(n, n_splits=n_splits, seed=seed, full=full, classifier=classifier)
     return _floor(reference, splits, compared)
@@ -226,9 +226,9 @@ def score(argv: Sequence[str]) -> dict[str, Any]:
     p.add_argument("--n", type=int, default=2000, help="how many samples (default 2000)")
     p.add_argument("--bits", type=int, default=0, help="bits/dim too, of so many test images (default 0: none)")
     p.add_argument("--seed", type=int, default=0, help="default 0")
-    p.add_argument("--subset", action="store_true", help="compare with the digits in the package, not with all")
-    a, full = p.parse_args(argv), False if "--subset" in argv else None
-    test = mnist("test", full=full)
+    p.add_argument("--subset", dest="full", action="store_const", const=False, help="compare with the package's digits")
+    a = p.parse_args(argv)
+    test = mnist("test", full=a.full)
     check_int("--n", a.n, 2, len(test)), check_int("--bits", a.bits, 0, len(test))
     model, diffusion = (load_pretrained if a.checkpoint in PRETRAINED else load_checkpoint)(a.checkpoint)
     generator, start = torch.Generator().manual_seed(a.seed), time.perf_counter()
@@ -236,7 +236,7 @@ def score(argv: Sequence[str]) -> dict[str, Any]:
     x = sample(diffusion, model, (a.n, 1, 28, 28), progress=True, generator=generator, **options)
     result: dict[str, Any] = {"command": shlex.join(["python", "-m", "ddpm_lite.evaluation", *argv])}
     result |= {"machine": machine(), **options, "sampling_seconds": round(time.perf_counter() - start, 1)}
-    result |= evaluate_samples(x, seed=a.seed, full=full)
+    result |= evaluate_samples(x, seed=a.seed, full=a.full)
     if a.bits:
         images = test.batch(torch.randperm(len(test), generator=generator)[: a.bits])
         result["bits_per_dim"] = bits_per_dim(diffusion, model, images, progress=True, generator=generator)

@@ -129,9 +129,9 @@ verify("Var(u + v) by Monte Carlo", s**2, total.var(), se=s**2 * (2 / n) ** 0.5)
 # Gaussians stay Gaussian; this is why the noise is Gaussian. Move the sliders: when is the right side most like a box, when most like a bell?
 
 # %%
-figure, axes = plots.new_figure(1, 2, size=(9.6, 3.6), sharey=True)
-grid, edges = torch.linspace(-4, 4, 401), torch.linspace(-4, 4, 81)
-noise = {
+sums, axes = plots.new_figure(1, 2, size=(9.6, 3.6), sharey=True)
+grid, edges = torch.linspace(-5, 5, 501), torch.linspace(-5, 5, 101)
+samples = {  # of u and v, before scaling
     "Gaussian": torch.randn(2, n, generator=generator),
     "uniform": (torch.rand(2, n, generator=generator) - 0.5) * 12**0.5,  # variance 1
 }
@@ -139,7 +139,7 @@ parts = []
 for axis in axes:
     bars = axis.stairs(edges[1:] * 0, edges, fill=True, color="0.75", label="$u + v$")
     (bell,) = axis.plot(grid, grid, color=plots.PALETTE[1], label="$N(0, s^2)$")
-    axis.set(xlim=(-4, 4), ylim=(0, 0.72), xlabel="$z$", title=" ")
+    axis.set(xlim=(-5, 5), ylim=(0, 0.72), xlabel="$z$", title=" ")
     parts.append((axis, bars, bell))
 axes[0].set_ylabel("density")
 axes[0].legend(loc="upper right")
@@ -148,12 +148,12 @@ axes[0].legend(loc="upper right")
 def sum_picture(sigma_1, sigma_2):
     """Histograms of the sum of two Gaussians and of two uniform variables, over N(0, s^2)."""
     s = math.hypot(sigma_1, sigma_2)
-    for (axis, bars, bell), (name, draws) in zip(parts, noise.items(), strict=True):
-        total = sigma_1 * draws[0] + sigma_2 * draws[1]
-        bars.set_data(torch.histc(total, 80, -4, 4).numpy() / (n * 0.1))
+    for (axis, bars, bell), (name, (u, v)) in zip(parts, samples.items(), strict=True):
+        z = sigma_1 * u + sigma_2 * v
+        bars.set_data(torch.histc(z, 100, -5, 5).numpy() / (len(z) * 0.1))
         bell.set_ydata(normal(grid, s**2))
-        axis.set_title(f"{name}: standard deviation {total.std():.2f}")
-    return figure
+        axis.set_title(f"{name}: standard deviation {z.std():.2f}")
+    return sums
 
 
 picture = sum_picture(0.4, 1.0)

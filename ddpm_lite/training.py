@@ -9,7 +9,6 @@ a run that was killed and resumed has the weights of one that was not, and two p
 
 from __future__ import annotations
 
-import json
 import math
 import time
 import warnings
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 from ._validate import check_choice, check_float, check_int
 from .checkpoints import CheckpointError, read_tensors, write_tensors
 from .diffusion import GaussianDiffusion
+from .schedules import terminal_snr
 
 if TYPE_CHECKING:
     from .data import ImageSet
@@ -131,9 +131,9 @@ def _run(
     optimizer = torch.optim.AdamW(
         model.parameters(), config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
     )
-    done, spent = 0, 0.0
+    recipe, done, spent = _recipe(config, diffusion, data), 0, 0.0
     if state is not None and state.exists():
-        done, spent = _load(state, model, ema, optimizer, config)
+        done, spent = _load(state, model, ema, optimizer, recipe)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
     share = slice(rank * config.batch_size // world, (rank + 1) * config.batch_size // world)
     example = torch.zeros(config.batch_size // world, *data.shape, device=device)
@@ -169,7 +169,7 @@ def _run(
             and accelerator.is_main_process
             and (step % config.save_every == 0 or step == config.n_steps)
         ):
-            _save(state, model, ema, optimizer, config, step, seconds)
+            _save(state, model, ema, optimizer, recipe, step, seconds)
         yield TrainStep(step, mean_loss, config.lr_at(step), grad_norm, seconds, model, ema.module)
 
 
@@ -208,12 +208,14 @@ def _compiled(model: nn.Module, x: Tensor, autocast: torch.autocast) -> nn.Modul
 # ---- the state of a run ----------------------------------------------------------------------------------------------
 
 
-def _recipe(config: TrainConfig) -> dict[str, Any]:
+def _recipe(config: TrainConfig, diffusion: GaussianDiffusion, data: ImageSet) -> dict[str, Any]:
     """What two parts of one run must share. A run may be prolonged: with ``decay_steps`` named, the part before the
     decay is the same whatever ``n_steps`` is.
     """
     free = ("n_steps", "decay_steps", "compile", "save_every")
-    return {k: v for k, v in asdict(config).items() if k not in free}
+    recipe = {k: v for k, v in asdict(config).items() if k not in free}
+    schedule = f"T = {diffusion.T}, SNR_T = {terminal_snr(diffusion.schedule):.6g}"
+    return {**recipe, "schedule": schedule, "data": f"{data.name} {data.split}, {data.source}, {len(data)} images"}
 
 
 def _save(
@@ -221,30 +223,28 @@ def _save(
     model: nn.Module,
     ema: nn.Module,
     optimizer: torch.optim.Optimizer,
-    config: TrainConfig,
+    recipe: dict[str, Any],
     step: int,
-    s: float,
+    seconds: float,
 ) -> None:
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"ema.{k}": v for k, v in ema.state_dict().items()}
     for i, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{k}": v for k, v in moments.items()}
-    write_tensors(path, tensors, {"kind": "training state", "step": step, "seconds": s, "config": _recipe(config)})
+    write_tensors(path, tensors, {"kind": "training state", "step": step, "seconds": seconds, "recipe": recipe})
 
 
 def _load(
-    path: Path, model: nn.Module, ema: nn.Module, optimizer: torch.optim.Optimizer, config: TrainConfig
+    path: Path, model: nn.Module, ema: nn.Module, optimizer: torch.optim.Optimizer, recipe: dict[str, Any]
 ) -> tuple[int, float]:
     tensors, card = read_tensors(path)
     if card.get("kind") != "training state":
         raise CheckpointError(f"state: {path} holds a model, not a run; name another file")
-    wanted = json.loads(json.dumps(_recipe(config)))
-    if card["config"] != wanted:
-        differs = [
-            f"{k}={card['config'].get(k)!r} there, {v!r} here" for k, v in wanted.items() if card["config"].get(k) != v
-        ]
+    other = card["recipe"]
+    if other != recipe:
+        differs = [f"{k}={other.get(k)!r} there, {v!r} here" for k, v in recipe.items() if other.get(k) != v]
         raise CheckpointError(
-            f"state: {path} belongs to a run with another recipe ({'; '.join(differs)}); name another file"
+            f"state: {path} is of a run with another recipe ({'; '.join(differs)}); name another file"
         )
     part: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "optimizer": {}}
     for key, tensor in tensors.items():

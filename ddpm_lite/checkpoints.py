@@ -47,8 +47,18 @@ def save_checkpoint(
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors["beta"] = diffusion.schedule
     header = {"architecture": {"name": kind, **model.config}, "T": diffusion.T, **(card or {})}
-    path = _with_suffix(path)
-    write_tensors(path, tensors, header)
+    return _write(_with_suffix(path), tensors, header)
+
+
+def add_to_card(path: str | Path, metrics: dict[str, Any]) -> None:
+    """Add ``metrics`` to the card of a checkpoint, a shipped one by its name. Raises: as ``load_checkpoint``."""
+    path = _pretrained_path(str(path)) if path in PRETRAINED else _with_suffix(path)
+    tensors, card = read_tensors(path)
+    _write(path, tensors, {**card, "metrics": {**card.get("metrics", {}), **metrics}})
+
+
+def _write(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> Path:
+    write_tensors(path, tensors, card)
     write_file(path.with_suffix(".json"), lambda f: Path(f).write_text(_dumps(read_card(path)) + "\n", "utf-8"))
     return path
 

@@ -215,7 +215,7 @@ def _floor(reference: Tensor, splits: list[Tensor], compared: str) -> dict[str, 
 
 def score(argv: Sequence[str]) -> dict[str, Any]:
     """Sample from a checkpoint and evaluate: what ``python -m ddpm_lite.evaluation score ...`` prints."""
-    from .checkpoints import PRETRAINED, load_checkpoint, load_pretrained, machine
+    from .checkpoints import PRETRAINED, add_to_card, load_checkpoint, load_pretrained, machine
     from .data import mnist
 
     p = argparse.ArgumentParser("python -m ddpm_lite.evaluation", description="Judge a checkpoint's samples.")
@@ -227,6 +227,7 @@ def score(argv: Sequence[str]) -> dict[str, Any]:
     p.add_argument("--bits", type=int, default=0, help="bits/dim too, of so many test images (default 0: none)")
     p.add_argument("--seed", type=int, default=0, help="default 0")
     p.add_argument("--subset", dest="full", action="store_const", const=False, help="compare with the package's digits")
+    p.add_argument("--add-to-card", action="store_true", help="note the result on the checkpoint's card")
     a = p.parse_args(argv)
     test = mnist("test", full=a.full)
     check_int("--n", a.n, 2, len(test)), check_int("--bits", a.bits, 0, len(test))
@@ -240,6 +241,8 @@ def score(argv: Sequence[str]) -> dict[str, Any]:
     if a.bits:
         images = test.batch(torch.randperm(len(test), generator=generator)[: a.bits])
         result["bits_per_dim"] = bits_per_dim(diffusion, model, images, progress=True, generator=generator)
+    if a.add_to_card:
+        add_to_card(a.checkpoint, {f"{a.sampler} {a.n_steps if a.sampler == 'ddim' else diffusion.T} steps": result})
     return result
 
 

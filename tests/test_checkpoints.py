@@ -24,7 +24,7 @@ from ddpm_lite import (
     sample,
     save_checkpoint,
 )
-from ddpm_lite.checkpoints import write_file, write_tensors
+from ddpm_lite.checkpoints import add_to_card, write_file, write_tensors
 
 MODELS = [
     UNet(channels=8, channel_mult=(1, 2), attention_levels=(1,), patch_size=2, dropout=0.1, scale_shift=False),
@@ -88,6 +88,16 @@ def test_a_flipped_bit_is_noticed(good, tmp_path, where, bit):
     assert torch.equal(diffusion.schedule, beta_schedule("linear", 100))
     for key, value in MODELS[2].state_dict().items():
         assert torch.equal(value, model.state_dict()[key])
+
+
+def test_metrics_are_added_to_a_card_and_weights_stay(tmp_path):
+    path = save_checkpoint(tmp_path / "a", MODELS[2], GaussianDiffusion(beta_schedule("linear", 100)), {"seed": 1})
+    add_to_card(path, {"one": 1})
+    add_to_card(path, {"two": {"x": 2}})
+    assert read_card(path)["metrics"] == {"one": 1, "two": {"x": 2}} and read_card(path)["seed"] == 1
+    assert json.loads(path.with_suffix(".json").read_text("utf-8")) == read_card(path)
+    model, _ = load_checkpoint(path)
+    assert torch.equal(model.stem.weight, MODELS[2].stem.weight)
 
 
 def test_foreign_files_are_named(tmp_path):

@@ -3,7 +3,7 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ddpm-lite/ddpm_lite/blob/v0.1.0/notebooks/01_noise_schedules.ipynb)
 #
-# **What you will do:** Draw three noise schedules, move their knobs, and catch a bug that leaves part of the image in pure noise.
+# **What you will do:** Draw three noise schedules, move their knobs, and catch a bug that leaves part of the image in the noise.
 #
 # **Learn:**
 #
@@ -29,6 +29,7 @@ import torch
 from ddpm_lite import plots, widgets
 
 plots.use_style()
+torch.set_num_threads(1)  # all tensors here are small: one core is enough
 generator = torch.Generator().manual_seed(0)
 
 # %% [markdown]
@@ -90,7 +91,7 @@ for beta_t in (0.0001, 0.02, 0.5):
     verify(f"Var(x_t) at beta_t = {beta_t}", 1.0, square.mean(), se=square.std() / n**0.5)
 
 # %% [markdown]
-# Two errors that real code has had: no shrinking, and $\beta_t$ in place of its root. Each step is a tiny bit wrong. We take 1000 of them, with the $\beta_t$ of Ho et al. 2020: from 0.0001 up to 0.02 in equal increments, the **linear schedule**.
+# Two ways to get it wrong: do not shrink, or add noise of standard deviation $\beta_t$ instead of $\sqrt{\beta_t}$, a slip found in much teaching code. We take 1000 steps, with the $\beta_t$ of Ho et al. 2020: from 0.0001 up to 0.02 in equal increments, the **linear schedule**.
 #
 # A step $x_t=a\,x_{t-1}+b\,\epsilon$ gives $v_t=a^2v_{t-1}+b^2$ for the variance $v_t$, so all three ends can be verified. Look at which curve stays at 1.
 
@@ -251,7 +252,8 @@ for T, expected in left.items():
 
 # %%
 figure, axis = plots.new_figure(size=(8, 3.8))
-axis.plot(range(1001), schedules["linear"].alpha_bar, color="0.75", label="linear, $T=1000$")
+long = schedules["linear"].alpha_bar.numpy()
+axis.plot(range(1001), long, color="0.75", label="linear, $T=1000$")
 (curve,), (dot,) = axis.plot([], [], label="yours"), axis.plot([], [], "o", ms=11, color="#D55E00")
 axis.set(xlim=(0, 1020), ylim=(-0.03, 1.03), xlabel="$t$", ylabel=r"$\bar\alpha_t$", title=" ")
 axis.legend(loc="upper right")
@@ -260,7 +262,7 @@ axis.legend(loc="upper right")
 def what_is_left(T: int, beta_T: float, schedule: str, rescale: bool) -> object:
     """alpha_bar over t, with a dot at t = T: the signal that the chain leaves."""
     options = {"beta_T": beta_T, "rescale": rescale} if schedule == "linear" else {}
-    alpha_bar = GaussianDiffusion(beta_schedule(schedule, T, **options)).alpha_bar
+    alpha_bar = GaussianDiffusion(beta_schedule(schedule, T, **options)).alpha_bar.numpy()
     curve.set_data(range(T + 1), alpha_bar)
     dot.set_data([T], alpha_bar[-1:])
     axis.set_title(rf"$\bar\alpha_T$ = {alpha_bar[-1]:.3g} at $T$ = {T}")
@@ -317,7 +319,7 @@ plots.show(figure, alt="Brightness: x_T of the chain lies around -7.5, pure nois
 # %%
 from ddpm_lite import GaussianOracle, sample
 
-m, s, n = float(z_0.mean()), float(z_0.std()), 20_000
+m, s, n = float(z_0.mean()), float(z_0.std()), 10_000
 chains = {"unscaled": short, "times 1000/T": GaussianDiffusion(linear_beta_schedule(200))}
 for name, diffusion in chains.items():
     oracle = GaussianOracle(diffusion, torch.tensor([m]), s)  # the best possible denoiser
@@ -333,30 +335,30 @@ for name, diffusion in chains.items():
 # %% [markdown]
 # The denoiser is exact, the sampler is exact, and still the samples are too bright: $-10.8$ where the data has $-20.6$.
 #
-# Real digits are not Gaussian, but for a finite data set the exact denoiser is known too: it gives back the digits of the set. So each sample on the left is flawless. Look at the right, at *which* come back: a bright start prefers digits with much white, and 1s nearly vanish. No single picture gives the bug away.
+# Real digits are not Gaussian, but for a finite data set the exact denoiser is known too: it gives back the digits of the set. So each sample on the left is real. Look at the right, at *which* come back: a bright start prefers digits with much white, and 1s nearly vanish. No single picture gives the bug away.
 
 # %%
 from ddpm_lite import FiniteOracle
 
-subset, labels, counts = digits[:300], data.labels[:300], {}
+subset, labels, shares = digits[:300], data.labels[:300], {}
 figure, (left, right) = plots.new_figure(1, 2, size=(11, 3.2))
 for name, diffusion in chains.items():
     oracle = FiniteOracle(diffusion, subset)
-    x = sample(diffusion, oracle, subset.shape, sampler="ddpm", generator=generator)
+    x = sample(diffusion, oracle, (200, 1, 28, 28), sampler="ddpm", generator=generator)
     nearest = torch.cdist(x.flatten(1), subset.flatten(1)).argmin(1)  # which one came back
-    counts[name] = labels[nearest].bincount(minlength=10)
+    shares[name] = labels[nearest].bincount(minlength=10) / 200
     if name == "unscaled":
         left.imshow(plots.image_grid(x[:32], 8), vmin=0, vmax=255)
-counts["data"], z = labels.bincount(minlength=10), brightness(x)
-assert counts["unscaled"][1] < counts["data"][1] / 3
-verify("times 1000/T: mean brightness", brightness(subset).mean(), z.mean(), se=z.std() / 300**0.5)
-for i, (name, count) in enumerate(counts.items()):
-    right.bar(torch.arange(10) + 0.28 * (i - 1), count, 0.28, label=name)
-right.set(xticks=range(10), xlabel="digit", ylabel="how often, of 300")
-right.legend(loc="upper right")
+shares["data"], z = labels.bincount(minlength=10) / 300, brightness(x)
+assert shares["unscaled"][1] < shares["data"][1] / 3
+verify("times 1000/T: mean brightness", brightness(subset).mean(), z.mean(), se=z.std() / 200**0.5)
+for i, (name, share) in enumerate(shares.items()):
+    right.bar(torch.arange(10) + 0.28 * (i - 1), share, 0.28, label=name)
+right.set(xticks=range(10), xlabel="digit", ylabel="share", ylim=(0, 0.25))
+right.legend(loc="upper right", ncols=3, columnspacing=1)
 left.set_title("sampled with the unscaled schedule")
 left.set_axis_off()
-alt = "Flawless samples of the unscaled schedule, but few 1s, and twice as many 0s as in the data."
+alt = "Samples of the unscaled schedule are real digits, but few are 1s, and twice as many are 0s."
 plots.show(figure, alt=alt)
 
 # %% [markdown]

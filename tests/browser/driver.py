@@ -120,6 +120,8 @@ def open_notebook(
     errors: list[str] = []
     page.on("console", lambda message: errors.append(message.text[:300]) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)[:300]))
+    badge = {"content_type": "image/svg+xml", "body": '<svg xmlns="http://www.w3.org/2000/svg"/>'}
+    page.route("https://colab.research.google.com/assets/*", lambda route: route.fulfill(**badge))  # no network
     page.goto(lab.url(notebook), wait_until="domcontentloaded")
     page.wait_for_selector(".jp-Notebook .jp-Cell")
     page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.isReady")

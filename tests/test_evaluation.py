@@ -72,18 +72,18 @@ def test_logits_are_the_head_of_the_features_and_one_batch_size_is_as_good_as_an
 
 
 def test_training_learns_repeats_itself_and_leaves_the_global_generator_alone() -> None:
-    data = mnist("train", full=False).subset(slice(0, 1500))
+    data = mnist("train", full=False).subset(slice(0, 1000))
     before = torch.get_rng_state()
     first = evaluation.train_classifier(data, epochs=2, batch_size=50, seed=3)
     assert torch.equal(before, torch.get_rng_state())
     torch.rand(5)
     again = evaluation.train_classifier(data, epochs=2, batch_size=50, seed=3)
     torch.set_rng_state(before)
-    other = evaluation.train_classifier(data, epochs=1, batch_size=100, seed=4)
+    other = evaluation.train_classifier(data.subset(slice(0, 50)), epochs=1, batch_size=50, seed=4)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
     assert not torch.equal(first.head.weight, other.head.weight)
     assert not first.training
-    assert evaluation.accuracy(mnist("test", full=False), first) > 0.85
+    assert evaluation.accuracy(mnist("test", full=False), first) > 0.6
 
 
 def test_noise_is_hardly_ever_recognized_and_digits_nearly_always(digits: Tensor) -> None:

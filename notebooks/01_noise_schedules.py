@@ -335,7 +335,7 @@ for name, diffusion in chains.items():
 # %% [markdown]
 # The denoiser is exact, the sampler is exact, and still the samples are too bright: $-10.8$ where the data has $-20.6$.
 #
-# Real digits are not Gaussian, but for a finite data set the exact denoiser is known too: it gives back the digits of the set. So each sample on the left is real. Look at the right, at *which* come back: a bright start prefers digits with much white, and 1s nearly vanish. No single picture gives the bug away.
+# Real digits are not Gaussian, but for a finite data set the exact denoiser is known too: it gives back the digits of the set. So each sample on the left is real. Look at the right, at *which* come back: a bright start prefers digits with much white, and 1s become rare. No single picture gives the bug away.
 
 # %%
 from ddpm_lite import FiniteOracle

@@ -411,7 +411,7 @@ for name, steps, rescale in [("$T=1000$", 1000, True), ("$T=200$, not rescaled",
     print(f"{steps} steps: {L_T:.1e} bits per dimension, {784 * L_T:.2f} bits per image")
 axis.set(xlabel="$t$", ylabel="bits per dimension")
 axis.legend()
-plots.show(figure, alt="KL falls with t, to 3e-5 bits at T = 1000, but to 0.09 only at T = 200.")
+plots.show(figure, alt="KL falls with t, to 3e-5 bits at T = 1000, but to 0.095 only at T = 200.")
 
 # %% [markdown]
 # ## The same thing in the library

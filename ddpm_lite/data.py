@@ -174,7 +174,8 @@ def mnist(
     root: folder that holds MNIST/raw; None: $DDPM_LITE_DATA, then the cache folder. Downloads go to root or the cache.
     download: False keeps full=True off the network. size: 28, or 32 with two black pixels more on each side.
     Raises: TypeError, ValueError; DataError (a RuntimeError) if the set cannot be had or the package's own is damaged.
-    Warns: DataFallbackWarning if the subset stands in for a full set that is damaged or, with ``fallback``, not there.
+    Warns: DataFallbackWarning if the subset stands in for a full set that is damaged, or not there although ``root``,
+        $DDPM_LITE_DATA or ``fallback`` asked for it.
     Source: Y. LeCun, C. Cortes, the MNIST database, CC BY-SA 3.0; Xiao et al. 2017, Fashion-MNIST, MIT.
     """
     check_choice("split", split, mnist_files.PREFIX)
@@ -220,7 +221,7 @@ def _load(
     if full and not fallback:
         raise DataError(f"the full {kind} is not here: {reason}; {advice}; full=False is the subset") from problem
     images, labels = mnist_files.read_subset(split)
-    if problem or full:
+    if problem or full or (full is None and (root is not None or os.environ.get("DDPM_LITE_DATA"))):
         line = f"the full {kind} is not here, using the embedded {len(labels):,} images instead: {reason}; {advice}"
         warnings.warn(line, DataFallbackWarning, stacklevel=3)
     return images, labels, "embedded subset"

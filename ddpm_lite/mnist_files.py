@@ -75,10 +75,13 @@ def cache_folder() -> Path:
 
 
 def roots(root: str | os.PathLike[str] | None) -> list[Path]:
-    """Return the folders to look in: ``root`` alone if given, else $DDPM_LITE_DATA (if set) and the cache folder."""
-    if root is not None:
-        return [Path(root).expanduser()]
-    return [Path(p).expanduser() for p in [os.environ.get("DDPM_LITE_DATA")] if p] + [cache_folder()]
+    """Return the folders to look in: ``root``, else $DDPM_LITE_DATA (if set) and the cache. Raises: DataError."""
+    try:
+        if root is not None:
+            return [Path(root).expanduser()]
+        return [Path(p).expanduser() for p in [os.environ.get("DDPM_LITE_DATA")] if p] + [cache_folder()]
+    except RuntimeError as error:
+        raise DataError(f"{error} Set DDPM_LITE_CACHE to the folder for downloads") from error
 
 
 # ---- the embedded subset ------------------------------------------------------------------------------------------
@@ -136,15 +139,17 @@ def find_full(name: str, split: str, root: str | os.PathLike[str] | None) -> tup
 
     Raises: DataError if what was found is damaged and no later folder has it whole.
     """
-    damaged = None
+    damaged = ""
     for folder in roots(root):
-        if (folder / SETS[name][0]).is_dir():
-            try:
-                return read_full(name, split, folder)
-            except DataError as error:
-                damaged = damaged or error
+        try:
+            (folder / SETS[name][0]).stat()  # is_dir() hides a forbidden folder in some versions of Python
+            return read_full(name, split, folder)
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a path that no system takes
+            continue
+        except (DataError, OSError) as error:
+            damaged = damaged or (f"{error}" if isinstance(error, DataError) else f"{folder} cannot be read ({error})")
     if damaged:
-        raise damaged
+        raise DataError(damaged)
     return None
 
 
@@ -190,25 +195,22 @@ def download(name: str, root: Path) -> None:
             for file, md5 in source.resources:
                 data = _fetch([f"{mirror}{file}" for mirror in source.mirrors], md5)
                 (raw / file.removesuffix(".gz")).write_bytes(gzip.decompress(data))
-            _check_whole(name, Path(folder))
+            for split in PREFIX:
+                read_full(name, split, Path(folder))
             try:
                 Path(folder, kind).rename(root / kind)
             except OSError:  # something is there already
                 _replace(name, Path(folder), root)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a path that no system takes
         raise DataError(f"{kind} cannot be stored in {root} ({error}); DDPM_LITE_CACHE names another folder") from error
-
-
-def _check_whole(name: str, root: Path) -> None:
-    for split in PREFIX:
-        read_full(name, split, root)
 
 
 def _replace(name: str, new: Path, root: Path) -> None:
     """Keep the set in ``root`` if another process has put it there meanwhile; else set it aside and move ours there."""
     kind, _ = SETS[name]
     try:
-        _check_whole(name, root)
+        for split in PREFIX:
+            read_full(name, split, root)
     except DataError:
         (root / kind).rename(root / f"{kind}.damaged{new.name.removeprefix(f'.{kind}')}")
         (new / kind).rename(root / kind)
@@ -224,19 +226,19 @@ def _fetch(urls: list[str], md5: str) -> bytes:
             request = urllib.request.Request(url, headers={"User-Agent": "ddpm_lite"})
             with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
                 with tqdm(total=response.length, desc=url.rpartition("/")[2], unit="B", unit_scale=True) as bar:
-                    data = b""
+                    data = bytearray()
                     while len(data) <= LARGEST and (block := response.read(2**16)):
                         data += block
                         bar.update(len(block))
             if _md5(data) == md5:
-                return data
+                return bytes(data)
             failures.append(f"{url}: {len(data):,} bytes with the wrong checksum")
         except (OSError, http.client.HTTPException) as error:
             failures.append(f"{url}: {error or type(error).__name__}")
     raise DataError(f"download failed ({'; '.join(failures)})")
 
 
-def _md5(data: bytes, values: Tensor | None = None) -> str:
+def _md5(data: bytes | bytearray, values: Tensor | None = None) -> str:
     digest = hashlib.md5(data, usedforsecurity=False)
     if values is not None:
         digest.update(values.contiguous().numpy().data)

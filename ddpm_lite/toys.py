@@ -29,6 +29,7 @@ def toy(name: str, n: int, *, generator: torch.Generator) -> Tensor:
 
     name: "swiss_roll", a spiral with Gaussian noise of std 0.02; "moons", two interleaved half circles, noise 0.04;
     "gaussian_mixture", eight Gaussians on a ring, ``GaussianMixture.ring()``, whose density is known.
+    Less than 1 % of the points lie outside [-1, 1]^2, by about 0.1; samplers that clip (``clip=True``) move those.
     Raises: TypeError, ValueError. Source: the shapes are those of scikit-learn's make_swiss_roll and make_moons.
     """
     check_choice("name", name, TOYS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -224,6 +223,8 @@ def save_animation(
     """
     from PIL import Image
 
+    from .checkpoints import write_file
+
     path = Path(path)
     if path.suffix.lower() not in ANIMATIONS:
         raise ValueError(f"path: got {str(path)!r}, wanted a name that ends in {', '.join(ANIMATIONS)}")
@@ -236,14 +237,6 @@ def save_animation(
     durations = [round(1000 / fps)] * (len(images) - 1) + [round(1000 / fps + 1000 * hold)]
     kind = ANIMATIONS[path.suffix.lower()]
     options: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            images[0].save(
-                file, kind, save_all=True, append_images=images[1:], duration=durations, loop=0, **options
-            )
-        os.replace(part, path)
-    finally:
-        Path(part).unlink(missing_ok=True)
+    options |= {"save_all": True, "append_images": images[1:], "duration": durations, "loop": 0}
+    write_file(path, lambda name: images[0].save(name, kind, **options))
     return path

@@ -135,8 +135,8 @@ def test_a_failed_animation_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     old = tmp_path / "a.gif"
     old.write_bytes(b"old")
 
-    def fail(self: Image.Image, file: io.BufferedWriter, *_: object, **__: object) -> None:
-        file.write(b"half")
+    def fail(self: Image.Image, name: str, *_: object, **__: object) -> None:
+        Path(name).write_bytes(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(Image.Image, "save", fail)

@@ -125,6 +125,7 @@ def test_groups_divide_the_channels(channels):
     assert channels % groups == 0 and 1 <= groups <= 32
 
 
+@torch.no_grad()
 def test_channels_last_and_bf16_agree_with_plain():
     model = wake(UNet(channels=8, channel_mult=(1, 2), attention_levels=(1,), patch_size=2))
     x, t = torch.randn(2, 1, 28, 28), torch.tensor([1, 900])

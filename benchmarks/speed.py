@@ -1,4 +1,4 @@
-"""How fast training and sampling are, as ratios from one run: ``python benchmarks/speed.py`` (about five minutes).
+"""How fast training and sampling are, as ratios from one run: ``python benchmarks/speed.py``.
 
 Four networks train on the same batches, in turns, and the median counts:
   ours, plain       the paper's U-Net, 16 x (1, 2, 4), one residual block a level, no folding (patch_size=1)

@@ -251,12 +251,13 @@ for T, expected in left.items():
 # Look at the dot: the signal left at $t=T$. Shorten $T$, change $\beta_T$, then tick *times 1000/T*. ($\beta_T$ acts on the linear schedule only.)
 
 # %%
-figure, axis = plots.new_figure(size=(8, 3.8))
+live_figure, live_axis = plots.new_figure(size=(8, 3.8))
 long = schedules["linear"].alpha_bar.numpy()
-axis.plot(range(1001), long, color="0.75", label="linear, $T=1000$")
-(curve,), (dot,) = axis.plot([], [], label="yours"), axis.plot([], [], "o", ms=11, color="#D55E00")
-axis.set(xlim=(0, 1020), ylim=(-0.03, 1.03), xlabel="$t$", ylabel=r"$\bar\alpha_t$", title=" ")
-axis.legend(loc="upper right")
+live_axis.plot(range(1001), long, color="0.75", label="linear, $T=1000$")
+(curve,) = live_axis.plot([], [], label="yours")
+(dot,) = live_axis.plot([], [], "o", ms=11, color="#D55E00")
+live_axis.set(xlim=(0, 1020), ylim=(-0.03, 1.03), xlabel="$t$", ylabel=r"$\bar\alpha_t$", title=" ")
+live_axis.legend(loc="upper right")
 
 
 def what_is_left(T: int, beta_T: float, schedule: str, rescale: bool) -> object:
@@ -265,8 +266,8 @@ def what_is_left(T: int, beta_T: float, schedule: str, rescale: bool) -> object:
     alpha_bar = GaussianDiffusion(beta_schedule(schedule, T, **options)).alpha_bar.numpy()
     curve.set_data(range(T + 1), alpha_bar)
     dot.set_data([T], alpha_bar[-1:])
-    axis.set_title(rf"$\bar\alpha_T$ = {alpha_bar[-1]:.3g} at $T$ = {T}")
-    return figure
+    live_axis.set_title(rf"$\bar\alpha_T$ = {alpha_bar[-1]:.3g} at $T$ = {T}")
+    return live_figure
 
 
 alt = "The unscaled schedule stops at T = 200 with alpha_bar = 0.13; 1000 steps lead to almost 0."

@@ -39,13 +39,13 @@ def test_every_setting_of_the_sliders(lesson: dict[str, Any]) -> None:
         expected = np.prod(1 - beta) if schedule == "linear" else 0
         assert list(x) == [T] and float(y[0]) == pytest.approx(expected, abs=1e-5)
         assert len(lesson["curve"].get_xdata()) == T + 1
-        assert f"at $T$ = {T}" in lesson["axis"].get_title()
+        assert f"at $T$ = {T}" in lesson["live_axis"].get_title()
 
 
 def test_the_picture_changes_with_each_slider(lesson: dict[str, Any]) -> None:
     settings = {"T": 200, "beta_T": 0.02, "schedule": "linear", "rescale": False}
     plots.settle_layout(lesson["what_is_left"](**settings))  # as `explore` does
-    first = plots.png_bytes(lesson["figure"])
+    first = plots.png_bytes(lesson["live_figure"])
     for other in ({"T": 250}, {"beta_T": 0.025}, {"schedule": "cosine"}, {"rescale": True}):
         assert plots.png_bytes(lesson["what_is_left"](**{**settings, **other})) != first, other
     assert plots.png_bytes(lesson["what_is_left"](**settings)) == first

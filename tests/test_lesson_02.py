@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import itertools
 import math
 from typing import Any
@@ -53,12 +52,3 @@ def test_the_picture_changes_with_each_slider(lesson: dict[str, Any]) -> None:
     first = picture(0.4, 1.0)
     assert picture(0.5, 1.0) != first and picture(0.4, 1.1) != first
     assert picture(0.4, 1.0) == first
-
-
-def test_no_later_cell_takes_a_name_that_the_picture_needs(lesson: dict[str, Any]) -> None:
-    needed = {*lesson["sum_picture"].__code__.co_names, "sum_picture"} & set(lesson)
-    assert {"parts", "samples", "sums", "normal"} <= needed
-    later = CELLS[next(i for i, source in enumerate(CELLS) if "explore(" in source) + 1 :]
-    nodes = [node for source in later for node in ast.walk(ast.parse(source))]
-    stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    assert not stored & needed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -136,3 +137,22 @@ def test_names_choose_lessons(tmp_path: Path) -> None:
     assert [path.stem for path in build.lessons(["02", "notebooks/01_a.ipynb"], tmp_path)] == ["01_a", "02_b"]
     with pytest.raises(SystemExit, match="no lesson is called '03'; known are: 01_a, 02_b"):
         build.lessons(["03"], tmp_path)
+
+
+@pytest.mark.parametrize("path", build.lessons(), ids=lambda path: path.stem)
+def test_no_later_cell_takes_a_name_that_a_slider_needs(path: Path) -> None:
+    """A slider calls its function after all cells have run: what the function reads must still mean what it meant."""
+    trees = [ast.parse(cell.source) for cell in build.read_source(path).cells if cell.cell_type == "code"]
+    functions = {node.name: node for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)}
+    for i, tree in enumerate(trees):
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            if getattr(call.func, "attr", getattr(call.func, "id", "")) == "explore":
+                assert isinstance(call.args[0], ast.Name)
+                function = functions[call.args[0].id]
+                used = [node for node in ast.walk(function) if isinstance(node, ast.Name)]
+                inner = {node.id for node in used if isinstance(node.ctx, ast.Store)}
+                inner |= {argument.arg for argument in function.args.args}
+                needed = {node.id for node in used} - inner
+                assert needed
+                later = [node for tree in trees[i + 1 :] for node in ast.walk(tree) if isinstance(node, ast.Name)]
+                assert not needed & {node.id for node in later if isinstance(node.ctx, ast.Store)}

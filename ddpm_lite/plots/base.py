@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .pixels import as_array, encode_png, frame_labels, image_grid, save_animation, to_uint8, views_to_pixels
+from ..pixels import as_array, encode_png, frame_labels, image_grid, save_animation, to_uint8, views_to_pixels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

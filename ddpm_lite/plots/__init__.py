@@ -1,0 +1,43 @@
+"""Figures: tensors in, one `Figure` out; one style; no widgets. The base, and one module of pictures a topic."""
+
+from .base import (
+    PALETTE,
+    STYLE,
+    SYMBOLS,
+    draw_boxes,
+    figure_pixels,
+    image_grid,
+    new_figure,
+    picture_pixels,
+    plot_images,
+    plot_schedules,
+    plot_strip,
+    plot_trajectory,
+    png_bytes,
+    render_frames,
+    save_animation,
+    settle_layout,
+    show,
+    use_style,
+)
+
+__all__ = [
+    "PALETTE",
+    "STYLE",
+    "SYMBOLS",
+    "draw_boxes",
+    "figure_pixels",
+    "image_grid",
+    "new_figure",
+    "picture_pixels",
+    "plot_images",
+    "plot_schedules",
+    "plot_strip",
+    "plot_trajectory",
+    "png_bytes",
+    "render_frames",
+    "save_animation",
+    "settle_layout",
+    "show",
+    "use_style",
+]

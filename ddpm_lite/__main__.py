@@ -21,7 +21,8 @@ Draws a batch of images x_0, for each a time t in 1..T and noise eps, mixes x_t 
 sqrt(1 - alpha_bar_t) eps, and teaches the network to tell eps from x_t and t. Writes to the folder --out:
   state.safetensors   the whole run, every --save-every updates: call the same command again and it goes on from there
   history.csv         step, images, loss (mean since the last line), lr, seconds
-  model.safetensors   at the end: the moving average of the weights, with its card (model.json)"""
+  model.safetensors   at the end: the moving average of the weights, with its card (model.json)
+  step-N.safetensors  with --keep-every: the same, on the way there"""
 SAMPLE = """\
 Make images: start from noise at t = T and walk back to t = 0.
 
@@ -57,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
         "--patch-size", type=int, default=2, help="pixels folded into channels (default 2; 1 is the paper's)"
     )
     p.add_argument("--dropout", type=float, default=0.0, help="default 0")
+    p.add_argument("--keep-every", type=int, default=0, help="keep a model every so many updates (default 0: none)")
     from .training import TrainConfig
 
     for field in dataclasses.fields(TrainConfig):
@@ -89,13 +91,15 @@ def train_command(args: argparse.Namespace) -> None:
     """Train, with a bar, a history and a state to resume from; write the model and its card."""
     from tqdm.auto import tqdm
 
+    from ._validate import check_int
     from .checkpoints import machine, save_checkpoint
     from .data import mnist
     from .diffusion import GaussianDiffusion
     from .schedules import beta_schedule
-    from .training import TrainConfig, train
+    from .training import TrainConfig, TrainStep, train
     from .unet import UNet
 
+    check_int("--keep-every", args.keep_every, 0)
     config = TrainConfig(**{f.name: getattr(args, f.name) for f in dataclasses.fields(TrainConfig)})
     diffusion = GaussianDiffusion(beta_schedule(args.schedule, args.T))
     with torch.random.fork_rng(devices=[]):
@@ -108,6 +112,22 @@ def train_command(args: argparse.Namespace) -> None:
     losses: list[float] = []
     bar: Any = None
     last = None
+
+    def save(name: str, step: TrainStep) -> Path:
+        rows = [line.split(",") for line in history.read_text("utf-8").splitlines()[1:]]
+        tail = [float(row[2]) for row in rows[-10:]]
+        card = {
+            "schedule": {"name": args.schedule, "T": args.T},
+            "data": f"{data.name}, {data.source}, {len(data):,} images",
+            "training": {**dataclasses.asdict(config), "step": step.step, "images": step.step * config.batch_size},
+            "loss": round(sum(tail) / len(tail), 5) if tail else None,
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "wall_time_seconds": round(step.seconds),
+            "machine": machine(),
+            "command": "python -m ddpm_lite " + shlex.join(sys.argv[1:]),
+        }
+        return save_checkpoint(args.out / name, step.ema, diffusion, card)
+
     for last in train(model, diffusion, data, config, state=args.out / "state.safetensors"):
         main = not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
         if bar is None:
@@ -122,28 +142,13 @@ def train_command(args: argparse.Namespace) -> None:
             with history.open("a", encoding="utf-8") as file:
                 images = last.step * config.batch_size
                 file.write(f"{last.step},{images},{mean:.5f},{last.lr:.3g},{last.seconds:.0f}\n")
+        if main and args.keep_every and last.step % args.keep_every == 0:
+            save(f"step-{last.step:06}.safetensors", last)
     if last is None:
         sys.exit(f"{args.out} holds this run already, all {config.n_steps} steps; raise --n-steps to go on")
     bar.close()
     if main:
-        rows = [line.split(",") for line in history.read_text("utf-8").splitlines()[1:]]
-        tail = [float(row[2]) for row in rows[-10:]]
-        path = save_checkpoint(
-            args.out / "model.safetensors",
-            last.ema.cpu(),
-            diffusion.cpu(),
-            {
-                "schedule": {"name": args.schedule, "T": args.T},
-                "data": f"{data.name}, {data.source}, {len(data):,} images",
-                "training": {**dataclasses.asdict(config), "images": config.n_steps * config.batch_size},
-                "loss": round(sum(tail) / len(tail), 5),
-                "parameters": sum(p.numel() for p in model.parameters()),
-                "wall_time_seconds": round(last.seconds),
-                "machine": machine(),
-                "command": "python -m ddpm_lite " + shlex.join(sys.argv[1:]),
-            },
-        )
-        print(f"wrote {path}")
+        print(f"wrote {save('model.safetensors', last)}")
 
 
 def _cut_history(path: Path, step: int) -> None:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from ddpm_lite.__main__ import main, parser
+from ddpm_lite.checkpoints import read_card
 
 TINY = [
     "--subset",
@@ -29,12 +30,14 @@ TINY = [
 
 def test_train_sample_info(tmp_path, capsys):
     out = tmp_path / "run"
-    command = ["train", "--out", str(out), *TINY, "--save-every", "5", "--decay-steps", "2"]
+    command = ["train", "--out", str(out), *TINY, "--save-every", "5", "--decay-steps", "2", "--keep-every", "8"]
     main([*command, "--n-steps", "10"])
     main([*command, "--n-steps", "20"])
     with (out / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == [10, 20] and int(rows[-1]["images"]) == 320
+    assert sorted(p.name for p in out.glob("step-*.safetensors")) == ["step-000008.safetensors", "step-000016.safetensors"]
+    assert read_card(out / "step-000016.safetensors")["training"]["images"] == 16 * 16
     model = str(out / "model.safetensors")
     capsys.readouterr()
     main(["info", model])

@@ -20,22 +20,31 @@ from .base import (
     show,
     use_style,
 )
+from .bound import plot_bound_terms, plot_latent_models, plot_target_weights
+from .training import LivePicture, plot_history, plot_training, running_mean
 
 __all__ = [
     "PALETTE",
     "STYLE",
     "SYMBOLS",
+    "LivePicture",
     "draw_boxes",
     "figure_pixels",
     "image_grid",
     "new_figure",
     "picture_pixels",
+    "plot_bound_terms",
+    "plot_history",
     "plot_images",
+    "plot_latent_models",
     "plot_schedules",
     "plot_strip",
+    "plot_target_weights",
+    "plot_training",
     "plot_trajectory",
     "png_bytes",
     "render_frames",
+    "running_mean",
     "save_animation",
     "settle_layout",
     "show",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from .data import mnist, toy
     from .diffusion import GaussianDiffusion
+    from .mlp import MLPDenoiser
     from .oracle import FiniteOracle, GaussianOracle, MixtureOracle
     from .sampling import Step, ddim_steps, ddpm_steps, sample
     from .schedules import (
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
         terminal_snr,
     )
     from .training import TrainConfig, TrainStep, train
-    from .unet import MLPDenoiser, UNet
+    from .unet import UNet
 
 __version__ = "0.1.0"
 
@@ -47,7 +48,8 @@ _HOME = {
         "terminal_snr",
     ],
     "diffusion": ["GaussianDiffusion"],
-    "unet": ["MLPDenoiser", "UNet"],
+    "unet": ["UNet"],
+    "mlp": ["MLPDenoiser"],
     "sampling": ["Step", "ddim_steps", "ddpm_steps", "sample"],
     "oracle": ["FiniteOracle", "GaussianOracle", "MixtureOracle"],
     "training": ["TrainConfig", "TrainStep", "train"],

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from ._validate import check_choice
 from .diffusion import GaussianDiffusion
-from .unet import MLPDenoiser, UNet
+from .mlp import MLPDenoiser
+from .unet import UNet
 
 FORMAT = "ddpm_lite/1"
 ARCHITECTURES: dict[str, type[UNet] | type[MLPDenoiser]] = {"UNet": UNet, "MLPDenoiser": MLPDenoiser}

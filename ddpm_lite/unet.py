@@ -1,10 +1,10 @@
-"""The U-Net that predicts the noise, built from five parts, and a small network for points in the plane.
+"""The U-Net that predicts the noise, built from five parts.
 
-Both keep the contract ``model(x_t, t) -> eps_hat``: x_t (B, C, H, W) or (B, D), t (B,) int64, eps_hat as x_t.
+It keeps the contract ``model(x_t, t) -> eps_hat``: x_t (B, C, H, W), t (B,) int64, eps_hat as x_t.
 
 Source: Ho et al. 2020 (arXiv 2006.11239), appendix B: a PixelCNN++-like U-Net with GroupNorm, self-attention at low
 resolution, and the time fed to every residual block; Nichol & Dhariwal 2021 (arXiv 2102.09672) for the time as scale
-and shift.
+and shift; Kingma et al. 2021 (arXiv 2107.00630), appendix C, for the Fourier features.
 """
 
 from __future__ import annotations
@@ -130,6 +130,11 @@ class UNet(nn.Module):
     depth), and unfolds them at the end: thin layers at full resolution are what costs time on a CPU. out_channels:
     in_channels if None.
 
+    Two additions to the paper's network, both off by default. input_skip: x_t, times a factor that depends on t, is
+    added to the output; near t = T the noise is almost all of x_t, and need not pass through the layers. fourier: for
+    each k given, sin and cos of 2^k pi x_t enter too, each times a factor in (0, 1) that depends on t: near t = 0 the
+    noise is a ripple that x_t itself hardly shows.
+
     Call: ``unet(x_t, t) -> eps_hat``: x_t (B, in_channels, H, W) float, H and W divisible by patch_size; t (B,) int64.
     Raises: TypeError, ValueError that names the argument.
     Source: Ho et al. 2020 (arXiv 2006.11239), appendix B.
@@ -147,6 +152,8 @@ class UNet(nn.Module):
         scale_shift: bool = True,
         patch_size: int = 1,
         out_channels: int | None = None,
+        input_skip: bool = False,
+        fourier: Sequence[int] = (),
     ):
         super().__init__()
         self.config: dict[str, Any] = {
@@ -160,6 +167,8 @@ class UNet(nn.Module):
             "scale_shift": bool(scale_shift),
             "patch_size": check_int("patch_size", patch_size, 1),
             "out_channels": check_int("out_channels", in_channels if out_channels is None else out_channels, 1),
+            "input_skip": bool(input_skip),
+            "fourier": [check_int("fourier", k, 0, 16) for k in fourier],
         }
         width = [channels * m for m in channel_mult]
         if not width:
@@ -171,7 +180,10 @@ class UNet(nn.Module):
         level: dict[str, Any] = {"emb_dim": emb_dim, "n_heads": n_heads, "dropout": dropout, "scale_shift": scale_shift}
 
         self.embed = nn.Sequential(nn.Linear(channels, emb_dim), nn.SiLU(), nn.Linear(emb_dim, emb_dim))
-        self.stem = nn.Conv2d(in_channels * patch_size**2, channels, 3, padding=1)
+        n_waves = 2 * len(self.config["fourier"])
+        self.wave_gate = zero_(nn.Linear(emb_dim, n_waves)) if n_waves else None
+        self.skip_gate = zero_(nn.Linear(emb_dim, 1)) if input_skip else None
+        self.stem = nn.Conv2d(in_channels * (1 + n_waves) * patch_size**2, channels, 3, padding=1)
         self.down, skips, c = nn.ModuleList(), [channels], channels
         for i, c_out in enumerate(width):
             for _ in range(n_res_blocks):
@@ -195,7 +207,8 @@ class UNet(nn.Module):
         self._check(x_t, t)
         p = self.config["patch_size"]
         emb = self.embed(timestep_embedding(t, self.config["channels"]))  # (B, 4 channels)
-        h = self.stem(F.pixel_unshuffle(x_t, p).contiguous(memory_format=torch.channels_last))
+        x = torch.cat([x_t, self._waves(x_t, emb)], dim=1) if self.wave_gate else x_t
+        h = self.stem(F.pixel_unshuffle(x, p).contiguous(memory_format=torch.channels_last))
         skips = [h]
         for layer in self.down:
             h = layer(h) if isinstance(layer, Downsample) else layer(h, emb)
@@ -207,7 +220,16 @@ class UNet(nn.Module):
                 h = layer(h, skips[-1].shape[2:])
             else:
                 h = layer(torch.cat([h, skips.pop()], dim=1), emb)
-        return F.pixel_shuffle(self.head(F.silu(self.norm(h))), p)  # (B, out_channels, H, W)
+        out = F.pixel_shuffle(self.head(F.silu(self.norm(h))), p)  # (B, out_channels, H, W)
+        if self.skip_gate:
+            gate = self.skip_gate(F.silu(emb))[:, :, None, None]  # (B, 1, 1, 1)
+            out = torch.cat([out[:, : x_t.shape[1]] + gate * x_t, out[:, x_t.shape[1] :]], dim=1)
+        return out
+
+    def _waves(self, x_t: Tensor, emb: Tensor) -> Tensor:
+        angle = torch.stack([2**k * math.pi * x_t for k in self.config["fourier"]], dim=1)  # (B, K, C, H, W)
+        waves = torch.cat([angle.sin(), angle.cos()], dim=1)  # (B, 2 K, C, H, W)
+        return (waves * self.wave_gate(F.silu(emb)).sigmoid()[:, :, None, None, None]).flatten(1, 2)
 
     def _check(self, x_t: Tensor, t: Tensor) -> None:
         c, p = self.config["in_channels"], self.config["patch_size"]
@@ -216,35 +238,7 @@ class UNet(nn.Module):
             raise ValueError(f"x_t must have shape (B, {c}, H, W){sizes}, got {tuple(x_t.shape)}")
         if not x_t.is_floating_point():
             raise TypeError(f"x_t must have a floating-point dtype, got {x_t.dtype}")
-        _check_times(t, x_t)
-
-
-class MLPDenoiser(nn.Module):
-    """A small noise predictor for points: residual layers, each with the time as a shift.
-
-    dim: of a point; width: of the hidden layers; n_layers: how many.
-    Call: ``mlp(x_t, t) -> eps_hat``: x_t (B, dim), t (B,) int64.
-    """
-
-    def __init__(self, dim: int = 2, width: int = 128, n_layers: int = 3):
-        super().__init__()
-        self.config: dict[str, Any] = {
-            "dim": check_int("dim", dim, 1),
-            "width": check_int("width", width, 2),
-            "n_layers": check_int("n_layers", n_layers, 1),
-        }
-        self.stem, self.head = nn.Linear(dim, width), zero_(nn.Linear(width, dim))
-        self.time = nn.ModuleList(nn.Linear(2 * (width // 2), width) for _ in range(n_layers))
-        self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(n_layers))
-
-    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
-        if x_t.ndim != 2 or x_t.shape[1] != self.config["dim"]:
-            raise ValueError(f"x_t must have shape (B, {self.config['dim']}), got {tuple(x_t.shape)}")
-        _check_times(t, x_t)
-        emb, h = timestep_embedding(t, 2 * (self.config["width"] // 2)), self.stem(x_t)  # (B, width)
-        for layer, time in zip(self.layers, self.time, strict=True):
-            h = h + F.silu(layer(F.silu(h + time(emb))))
-        return self.head(h)
+        check_times(t, x_t)
 
 
 def zero_(layer: Any) -> Any:
@@ -254,7 +248,7 @@ def zero_(layer: Any) -> Any:
     return layer
 
 
-def _check_times(t: Tensor, x_t: Tensor) -> None:
+def check_times(t: Tensor, x_t: Tensor) -> None:
     if t.dtype != torch.int64:
         raise TypeError(f"t must have dtype torch.int64, got {t.dtype}")
     if t.shape != x_t.shape[:1]:

@@ -57,8 +57,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--patch-size", type=int, default=2, help="pixels folded into channels (default 2; 1 is the paper's)"
     )
+    p.add_argument(
+        "--refine", type=int, default=0, help="features of a pixel for a last stage unfolded (default 0: none)"
+    )
     p.add_argument("--input-skip", action="store_true", help="add x_t, weighted by t, to the output")
-    p.add_argument("--fourier", type=int, nargs="*", default=[], help="sin and cos of 2^k pi x_t enter too, for each k")
     p.add_argument("--dropout", type=float, default=0.0, help="default 0")
     p.add_argument("--keep-every", type=int, default=0, help="keep a model every so many updates (default 0: none)")
     from .training import TrainConfig
@@ -107,7 +109,7 @@ def train_command(args: argparse.Namespace) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         architecture = ["channels", "channel_mult", "n_res_blocks", "attention_levels", "patch_size", "dropout"]
-        architecture += ["input_skip", "fourier"]
+        architecture += ["refine", "input_skip"]
         model = UNet(**{name: getattr(args, name) for name in architecture})
     data = mnist("train", name=args.data, full=not args.subset, fallback=args.data == "mnist")
     args.out.mkdir(parents=True, exist_ok=True)

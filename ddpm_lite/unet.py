@@ -4,7 +4,7 @@ It keeps the contract ``model(x_t, t) -> eps_hat``: x_t (B, C, H, W), t (B,) int
 
 Source: Ho et al. 2020 (arXiv 2006.11239), appendix B: a PixelCNN++-like U-Net with GroupNorm, self-attention at low
 resolution, and the time fed to every residual block; Nichol & Dhariwal 2021 (arXiv 2102.09672) for the time as scale
-and shift; Kingma et al. 2021 (arXiv 2107.00630), appendix C, for the Fourier features.
+and shift.
 """
 
 from __future__ import annotations
@@ -120,6 +120,24 @@ class Level(nn.Module):
         return self.attention(self.block(x, emb))
 
 
+class Refine(nn.Module):
+    """The last word at full resolution: two thin 3x3 convolutions over the features of each pixel and x_t itself.
+
+    ``conv(SiLU(norm(conv([features, x_t])) (1 + scale(t)) + shift(t)))``: (B, n, H, W), (B, C, H, W), emb (B, D) -> (B,
+    C_out, H, W), with 2 n channels in between.
+    """
+
+    def __init__(self, n: int, c_in: int, c_out: int, emb_dim: int):
+        super().__init__()
+        self.conv_1, self.norm = nn.Conv2d(n + c_in, 2 * n, 3, padding=1), group_norm(2 * n)
+        self.time, self.conv_2 = nn.Linear(emb_dim, 4 * n), nn.Conv2d(2 * n, c_out, 3, padding=1)
+
+    def forward(self, features: Tensor, x_t: Tensor, emb: Tensor) -> Tensor:
+        h = torch.cat([features, x_t], dim=1).contiguous(memory_format=torch.channels_last)
+        scale, shift = self.time(F.silu(emb))[:, :, None, None].chunk(2, dim=1)  # (B, 2 n, 1, 1)
+        return self.conv_2(F.silu(self.norm(self.conv_1(h)) * (1 + scale) + shift))
+
+
 class UNet(nn.Module):
     """The noise predictor: down through the resolutions, up again, with skip connections by concatenation.
 
@@ -128,12 +146,9 @@ class UNet(nn.Module):
     followed by self-attention; the middle has it if the last level does. n_heads: of the attention. dropout,
     scale_shift: see ``ResidualBlock``. patch_size: p > 1 first folds every p x p pixels into channels (space to
     depth), and unfolds them at the end: thin layers at full resolution are what costs time on a CPU. out_channels:
-    in_channels if None.
-
-    Two additions to the paper's network, both off by default. input_skip: x_t, times a factor that depends on t, is
-    added to the output; near t = T the noise is almost all of x_t, and need not pass through the layers. fourier: for
-    each k given, sin and cos of 2^k pi x_t enter too, each times a factor in (0, 1) that depends on t: near t = 0 the
-    noise is a ripple that x_t itself hardly shows.
+    in_channels if None. Not in the paper: refine: n > 0 unfolds n features of each pixel, which ``Refine`` turns into
+    the output; input_skip: adds x_t, times a factor that depends on t, to the output: near t = T the noise is almost
+    all of x_t, and need not pass through the layers.
 
     Call: ``unet(x_t, t) -> eps_hat``: x_t (B, in_channels, H, W) float, H and W divisible by patch_size; t (B,) int64.
     Raises: TypeError, ValueError that names the argument.
@@ -152,8 +167,8 @@ class UNet(nn.Module):
         scale_shift: bool = True,
         patch_size: int = 1,
         out_channels: int | None = None,
+        refine: int = 0,
         input_skip: bool = False,
-        fourier: Sequence[int] = (),
     ):
         super().__init__()
         self.config: dict[str, Any] = {
@@ -167,8 +182,8 @@ class UNet(nn.Module):
             "scale_shift": bool(scale_shift),
             "patch_size": check_int("patch_size", patch_size, 1),
             "out_channels": check_int("out_channels", in_channels if out_channels is None else out_channels, 1),
+            "refine": check_int("refine", refine, 0),
             "input_skip": bool(input_skip),
-            "fourier": [check_int("fourier", k, 0, 16) for k in fourier],
         }
         width = [channels * m for m in channel_mult]
         if not width:
@@ -180,10 +195,8 @@ class UNet(nn.Module):
         level: dict[str, Any] = {"emb_dim": emb_dim, "n_heads": n_heads, "dropout": dropout, "scale_shift": scale_shift}
 
         self.embed = nn.Sequential(nn.Linear(channels, emb_dim), nn.SiLU(), nn.Linear(emb_dim, emb_dim))
-        n_waves = 2 * len(self.config["fourier"])
-        self.wave_gate = zero_(nn.Linear(emb_dim, n_waves)) if n_waves else None
         self.skip_gate = zero_(nn.Linear(emb_dim, 1)) if input_skip else None
-        self.stem = nn.Conv2d(in_channels * (1 + n_waves) * patch_size**2, channels, 3, padding=1)
+        self.stem = nn.Conv2d(in_channels * patch_size**2, channels, 3, padding=1)
         self.down, skips, c = nn.ModuleList(), [channels], channels
         for i, c_out in enumerate(width):
             for _ in range(n_res_blocks):
@@ -201,14 +214,16 @@ class UNet(nn.Module):
             if i > 0:
                 self.up.append(Upsample(c))
         self.norm = group_norm(c)
-        self.head = zero_(nn.Conv2d(c, self.config["out_channels"] * patch_size**2, 3, padding=1))
+        c_out = self.config["out_channels"]
+        self.head = nn.Conv2d(c, (refine or c_out) * patch_size**2, 3, padding=1)
+        self.refine = Refine(refine, in_channels, c_out, emb_dim) if refine else None
+        zero_(self.refine.conv_2 if self.refine else self.head)
 
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
         self._check(x_t, t)
         p = self.config["patch_size"]
         emb = self.embed(timestep_embedding(t, self.config["channels"]))  # (B, 4 channels)
-        x = torch.cat([x_t, self._waves(x_t, emb)], dim=1) if self.wave_gate else x_t
-        h = self.stem(F.pixel_unshuffle(x, p).contiguous(memory_format=torch.channels_last))
+        h = self.stem(F.pixel_unshuffle(x_t, p).contiguous(memory_format=torch.channels_last))
         skips = [h]
         for layer in self.down:
             h = layer(h) if isinstance(layer, Downsample) else layer(h, emb)
@@ -220,16 +235,13 @@ class UNet(nn.Module):
                 h = layer(h, skips[-1].shape[2:])
             else:
                 h = layer(torch.cat([h, skips.pop()], dim=1), emb)
-        out = F.pixel_shuffle(self.head(F.silu(self.norm(h))), p)  # (B, out_channels, H, W)
+        out = F.pixel_shuffle(self.head(F.silu(self.norm(h))), p)  # (B, out_channels or refine, H, W)
+        if self.refine:
+            out = self.refine(out, x_t, emb)
         if self.skip_gate:
             gate = self.skip_gate(F.silu(emb))[:, :, None, None]  # (B, 1, 1, 1)
             out = torch.cat([out[:, : x_t.shape[1]] + gate * x_t, out[:, x_t.shape[1] :]], dim=1)
         return out
-
-    def _waves(self, x_t: Tensor, emb: Tensor) -> Tensor:
-        angle = torch.stack([2**k * math.pi * x_t for k in self.config["fourier"]], dim=1)  # (B, K, C, H, W)
-        waves = torch.cat([angle.sin(), angle.cos()], dim=1)  # (B, 2 K, C, H, W)
-        return (waves * self.wave_gate(F.silu(emb)).sigmoid()[:, :, None, None, None]).flatten(1, 2)
 
     def _check(self, x_t: Tensor, t: Tensor) -> None:
         c, p = self.config["in_channels"], self.config["patch_size"]
@@ -249,6 +261,7 @@ def zero_(layer: Any) -> Any:
 
 
 def check_times(t: Tensor, x_t: Tensor) -> None:
+    """Raise TypeError or ValueError unless t is int64 (B,), one time per example of x_t."""
     if t.dtype != torch.int64:
         raise TypeError(f"t must have dtype torch.int64, got {t.dtype}")
     if t.shape != x_t.shape[:1]:

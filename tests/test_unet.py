@@ -38,24 +38,39 @@ def test_noise_has_the_shape_of_the_image(size, channels_in, patch_size):
     n_res_blocks=st.integers(1, 2),
     scale_shift=st.booleans(),
     dropout=st.sampled_from([0.0, 0.5]),
-    out_channels=st.sampled_from([None, 2]),
+    more=st.sampled_from([{}, {"out_channels": 2}, {"input_skip": True, "refine": 3}]),
 )
-def test_any_width_and_depth_runs(channels, mult, n_res_blocks, scale_shift, dropout, out_channels):
-    model = UNet(1, channels, mult, n_res_blocks, dropout=dropout, scale_shift=scale_shift, out_channels=out_channels)
+def test_any_width_and_depth_runs(channels, mult, n_res_blocks, scale_shift, dropout, more):
+    model = UNet(1, channels, mult, n_res_blocks, dropout=dropout, scale_shift=scale_shift, **more)
     y = model(torch.randn(2, 1, 12, 12), torch.tensor([3, 4]))
-    assert y.shape == (2, out_channels or 1, 12, 12)
+    assert y.shape == (2, more.get("out_channels", 1), 12, 12)
 
 
-def test_a_new_network_answers_zero_and_yet_learns():
-    model = UNet(channels=8, channel_mult=(1, 2), attention_levels=(1,))
+@pytest.mark.parametrize("refine", [0, 4])
+def test_a_new_network_answers_zero_and_yet_learns(refine):
+    model = UNet(channels=8, channel_mult=(1, 2), attention_levels=(1,), refine=refine, input_skip=True)
     y = model(torch.randn(2, 1, 8, 8), torch.tensor([1, 2]))
     assert bool((y == 0).all())
     (y - 1).pow(2).mean().backward()
-    assert float(model.head.bias.grad.abs().max()) > 0
+    assert float((model.refine.conv_2 if refine else model.head).bias.grad.abs().max()) > 0
+
+
+@torch.no_grad()
+def test_the_input_skip_adds_x_t_times_a_factor_of_t_to_the_noise_alone():
+    options = {"in_channels": 2, "out_channels": 4, "channels": 8, "patch_size": 2}
+    model = wake(UNet(**options, input_skip=True))
+    plain = UNet(**options).eval()
+    plain.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith("skip_gate")})
+    x, t = torch.randn(2, 2, 8, 8), torch.tensor([1, 900])
+    added = model(x, t) - plain(x, t)
+    factor = added[:, 0, 0, 0] / x[:, 0, 0, 0]
+    assert float((factor[0] - factor[1]).abs()) > 1e-3
+    torch.testing.assert_close(added[:, :2], factor[:, None, None, None] * x, atol=1e-5, rtol=1e-4)
+    assert bool((added[:, 2:] == 0).all())
 
 
 def test_every_parameter_takes_part():
-    model = wake(UNet(channels=8, channel_mult=(1, 2), attention_levels=(1,), patch_size=2))
+    model = wake(UNet(channels=8, channel_mult=(1, 2), attention_levels=(1,), patch_size=2, refine=4, input_skip=True))
     model(torch.randn(2, 1, 8, 8), torch.tensor([1, 2])).pow(2).mean().backward()
     silent = [name for name, p in model.named_parameters() if p.grad is None or not bool(p.grad.abs().max() > 0)]
     assert silent == []

@@ -226,7 +226,7 @@ def check_update_average(answer: Callable[[list[Tensor], list[Tensor], float, in
     olds, nows, got = [], [], []
     for n in ages:
         average = [torch.randn(shape, generator=g, dtype=torch.float64) for shape in shapes]
-        weights = [nn.Parameter(torch.randn(shape, generator=g, dtype=torch.float64)) for shape in shapes]
+        weights: list[Tensor] = [nn.Parameter(torch.randn(shape, generator=g, dtype=torch.float64)) for shape in shapes]
         olds.append(_flat(average))
         nows.append(_flat(weights))
         answer(average, weights, decay, n)

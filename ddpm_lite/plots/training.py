@@ -112,8 +112,8 @@ def plot_history(history: Mapping[str, Any]) -> Figure:
     left.plot(x / 1000, y, color="0.35")
     shown = y[x >= at[0]]
     left.set(title="loss", ylim=(0, 1.25 * float(shown.max() if len(shown) else y.max())))
-    error = np.sqrt(share * (1 - share) / n)
-    middle.errorbar(at / 1000, share, error, fmt="o-", color=PALETTE[0], capsize=3)
+    spread = np.sqrt(share * (1 - share) / n)
+    middle.errorbar(at / 1000, share, spread, fmt="o-", color=PALETTE[0], capsize=3)
     middle.axhline(real, color="black", linestyle="--", label="real digits")
     middle.set(title="share recognized", ylim=(0, 1.03))
     right.plot(at / 1000, distance, "o-", color=PALETTE[1])

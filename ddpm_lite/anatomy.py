@@ -55,8 +55,8 @@ def anatomy(model: nn.Module, shape: Sequence[int] = (1, 28, 28)) -> list[Part]:
 
     A convolution multiplies and adds ``H W C_out C_in k^2`` times (outputs times inputs of each), a linear layer
     ``D_out D_in`` times, ``SelfAttention`` over n positions ``2 n^2 C`` times besides its two 1x1 convolutions; nothing
-    else is counted: no norm, sum or nonlinearity. Activations are what modules return, each tensor once, in the dtype of
-    the weights; the results of functions called between modules (SiLU, concatenation) are not among them.
+    else is counted: no norm, sum or nonlinearity. Activations are what modules return, each tensor once, in the dtype
+    of the weights; the results of functions called between modules (SiLU, concatenation) are not among them.
 
     model: ``model(x_t, t) -> eps_hat``; it is not changed. shape: of one x_t, without the batch.
     Raises: TypeError, ValueError for a wrong argument; what the model itself raises.
@@ -135,6 +135,38 @@ def cost_by_level(parts: Sequence[Part]) -> dict[int | None, Cost]:
     """Return the sum over the parts of each level, the finest first; under None, that of the time embedding."""
     levels = sorted({part.level for part in parts}, key=lambda level: math.inf if level is None else level)
     return {level: cost(part for part in parts if part.level == level) for level in levels}
+
+
+@torch.no_grad()
+def attention_maps(model: nn.Module, x_t: Tensor, t: Tensor) -> dict[str, Tensor]:
+    """Return how much each position attends to each other, in every ``SelfAttention`` of a denoiser.
+
+    ``softmax(q k^T / sqrt(d))``, the weights that the layer uses but does not keep, computed from what enters it while
+    ``model(x_t, t)`` runs.
+
+    Returns: name of the layer -> (B, heads, H, W, H, W); entry [b, h, i, j] is the map of what pixel (i, j) looks at,
+    and sums to 1.
+    """
+    maps: dict[str, Tensor] = {}
+
+    def look(layer: SelfAttention, x: Tensor, name: str) -> None:
+        b, c, h, w = x.shape
+        qkv = layer.qkv(layer.norm(x)).reshape(b, 3, layer.n_heads, c // layer.n_heads, h * w)
+        q, k = qkv[:, 0], qkv[:, 1]  # (B, heads, d, H W)
+        weights = (q.transpose(-1, -2) @ k / (c // layer.n_heads) ** 0.5).softmax(dim=-1)  # (B, heads, H W, H W)
+        maps[name] = weights.reshape(b, layer.n_heads, h, w, h, w)
+
+    hooks = [
+        layer.register_forward_pre_hook(lambda layer, arguments, name=name: look(layer, arguments[0], name))
+        for name, layer in model.named_modules()
+        if isinstance(layer, SelfAttention)
+    ]
+    try:
+        model(x_t, t)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return maps
 
 
 def _multiply_adds(module: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> int:

@@ -117,6 +117,26 @@ class GaussianMixture:
         a = check_float("alpha_bar", alpha_bar, 0.0, 1.0)
         return GaussianMixture(math.sqrt(a) * self.means, (a * self.std**2 + 1 - a).sqrt(), self.weights)
 
+    def reverse(self, x_t: float | Tensor, beta: float) -> GaussianMixture:
+        """Return the law of x given ``x_t = sqrt(1 - beta) x + sqrt(beta) eps``, x from this mixture: Bayes.
+
+        ``1 / v_k = 1 / s_k^2 + (1 - beta) / beta, m_k -> v_k (m_k / s_k^2 + sqrt(1 - beta) x_t / beta), s_k^2 -> v_k,
+        w_k -> w_k N(x_t; sqrt(1 - beta) m_k, ((1 - beta) s_k^2 + beta) I)``, normalized.
+        x_t: (D,), or a number where D = 1; beta: in (0, 1). Raises: TypeError, ValueError.
+        Source: Bishop 2006, eq. 2.116 and 2.117, per component.
+        """
+        b = check_float("beta", beta, 0.0, 1.0)
+        if not 0 < b < 1:
+            raise ValueError(f"beta must lie in (0, 1), got {b}")
+        x_t, d = _float64("x_t", x_t), self.means.shape[1]
+        x_t = x_t[None] if x_t.ndim == 0 else x_t
+        if x_t.shape != (d,):
+            raise ValueError(f"x_t must have shape ({d},), got {tuple(x_t.shape)}")
+        v = 1 / (1 / self.std**2 + (1 - b) / b)  # (K,)
+        means = v[:, None] * (self.means / self.std[:, None] ** 2 + math.sqrt(1 - b) * x_t / b)
+        share = self.diffused(1 - b)._log_joint(x_t)[0].softmax(-1)  # (K,)
+        return GaussianMixture(means, v.sqrt(), share.clamp(min=1e-300))
+
     def _log_joint(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return log w_k N(x; m_k, s_k^2 I) (..., K), m_k - x (..., K, D) and s_k^2 (K,)."""
         check_tensor("x", x)

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from ._validate import check_choice, check_float, check_int
-from .checkpoints import CheckpointError, read_tensors, write_tensors
 from .diffusion import GaussianDiffusion
+from .run_state import load_state, save_state
 from .schedules import terminal_snr
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _run(
     )
     recipe, done, spent = _recipe(config, diffusion, data), 0, 0.0
     if state is not None and state.exists():
-        done, spent = _load(state, model, ema, optimizer, recipe)
+        done, spent = load_state(state, model, ema, optimizer, recipe)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
     share = slice(rank * config.batch_size // world, (rank + 1) * config.batch_size // world)
     example = torch.zeros(config.batch_size // world, *data.shape, device=device)
@@ -169,7 +169,7 @@ def _run(
             and accelerator.is_main_process
             and (step % config.save_every == 0 or step == config.n_steps)
         ):
-            _save(state, model, ema, optimizer, recipe, step, seconds)
+            save_state(state, model, ema, optimizer, recipe, step, seconds)
         yield TrainStep(step, mean_loss, config.lr_at(step), grad_norm, seconds, model, ema.module)
 
 
@@ -205,9 +205,6 @@ def _compiled(model: nn.Module, x: Tensor, autocast: torch.autocast) -> nn.Modul
         model.zero_grad(set_to_none=True)
 
 
-# ---- the state of a run ----------------------------------------------------------------------------------------------
-
-
 def _recipe(config: TrainConfig, diffusion: GaussianDiffusion, data: ImageSet) -> dict[str, Any]:
     """What two parts of one run must share. A run may be prolonged: with ``decay_steps`` named, the part before the
     decay is the same whatever ``n_steps`` is.
@@ -216,51 +213,3 @@ def _recipe(config: TrainConfig, diffusion: GaussianDiffusion, data: ImageSet) -
     recipe = {k: v for k, v in asdict(config).items() if k not in free}
     schedule = f"T = {diffusion.T}, SNR_T = {terminal_snr(diffusion.schedule):.6g}"
     return {**recipe, "schedule": schedule, "data": f"{data.name} {data.split}, {data.source}, {len(data)} images"}
-
-
-def _save(
-    path: Path,
-    model: nn.Module,
-    ema: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    recipe: dict[str, Any],
-    step: int,
-    seconds: float,
-) -> None:
-    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
-    tensors |= {f"ema.{k}": v for k, v in ema.state_dict().items()}
-    for i, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{i}.{k}": v for k, v in moments.items()}
-    write_tensors(path, tensors, {"kind": "training state", "step": step, "seconds": seconds, "recipe": recipe})
-
-
-def _load(
-    path: Path, model: nn.Module, ema: nn.Module, optimizer: torch.optim.Optimizer, recipe: dict[str, Any]
-) -> tuple[int, float]:
-    tensors, card = read_tensors(path)
-    if card.get("kind") != "training state":
-        raise CheckpointError(f"state: {path} holds a model, not a run; name another file")
-    other = card["recipe"]
-    if other != recipe:
-        differs = [f"{k}={other.get(k)!r} there, {v!r} here" for k, v in recipe.items() if other.get(k) != v]
-        raise CheckpointError(
-            f"state: {path} is of a run with another recipe ({'; '.join(differs)}); name another file"
-        )
-    part: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "optimizer": {}}
-    for key, tensor in tensors.items():
-        kind, name = key.split(".", 1)
-        part[kind][name] = tensor
-    moments: dict[int, dict[str, Tensor]] = {}
-    parameters = list(model.parameters())
-    try:
-        for key, tensor in part["optimizer"].items():
-            i, name = key.split(".")
-            if tensor.ndim:  # a moment must lie in memory as its weight does: the fused update goes by position
-                tensor = torch.empty_like(parameters[int(i)]).copy_(tensor)
-            moments.setdefault(int(i), {})[name] = tensor
-        model.load_state_dict(part["model"])
-        ema.load_state_dict(part["ema"])
-        optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-    except (RuntimeError, ValueError, LookupError) as error:
-        raise CheckpointError(f"state: {path} is of another network: {' '.join(str(error).split())[:300]}") from error
-    return int(card["step"]), float(card["seconds"])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddpm_lite import GaussianDiffusion, GaussianOracle, beta_schedule, linear_beta_schedule
-from ddpm_lite.diffusion import discretized_log_likelihood, gaussian_kl
+from ddpm_lite.likelihood import discretized_log_likelihood, gaussian_kl
 
 GRID = [("linear", 10), ("linear", 1000), ("cosine", 50), ("cosine", 1000), ("sigmoid", 200)]
 

@@ -89,7 +89,7 @@ def algorithm_1(model, n_steps, batch_size=64, lr=1e-3):
         optimizer.zero_grad()  # backward() adds to the gradients that are there
         loss.backward()
         optimizer.step()
-        yield float(loss)
+        yield loss.item()
 
 
 first_losses = list(algorithm_1(new_network(), n_steps=10 if FAST else 60))
@@ -145,7 +145,7 @@ for name in list(choices)[: 2 if FAST else 3]:
 # The leash: a gradient $g$ of norm $\|g\|>1$ is replaced by $g/\|g\|$. One odd batch cannot throw the weights far.
 
 # %%
-K, w = 2200, 275
+K, w = 2000, 250
 recipe = TrainConfig(n_steps=K, batch_size=64, lr=3e-3, warmup_steps=w, compile=not FAST)
 eta = torch.tensor([recipe.lr_at(k) / recipe.lr for k in range(1, K + 1)])  # (K,)
 verify("eta at three k", torch.tensor([1 / w, 1, 0.5]), eta[[0, w - 1, (K + w) // 2]], tol=1e-3)
@@ -254,7 +254,7 @@ losses, looks = {}, {}  # of the run below; here, so that they outlive its stops
 # %% tags=["nbval-ignore-output", "cover"]
 from dataclasses import replace
 
-n_steps, n_digits, n_test, n_ddim = (12, 16, 32, 4) if FAST else (K, 64, 256, 25)
+n_steps, n_digits, n_test, n_ddim = (8, 16, 32, 4) if FAST else (K, 64, 256, 25)
 save_every = -(-n_steps // 12)
 recipe = replace(recipe, n_steps=n_steps, warmup_steps=n_steps // 8, save_every=save_every)
 marks = {max(1, round(n_steps * (k / 12) ** 2)) for k in range(1, 13)}  # often at first
@@ -272,7 +272,7 @@ for step in train(new_network(), diffusion, data, recipe, state=folder / "run.sa
         curve = [losses[k] for k in sorted(losses)]
         live.update(plots.plot_training(curve, looks.values(), n_steps=n_steps))
 n_images = n_steps * recipe.batch_size
-print(f"{n_images:,} images in {step.seconds:.0f} s; each digit {n_images / len(data):.0f} times")
+print(f"{n_images:,} images in {step.seconds:.0f} s; each digit {n_images / len(data):.1f} times")
 assert FAST or looks[K]["loss"]["EMA"] < 0.05
 
 # %% [markdown]
@@ -348,8 +348,8 @@ here = 2 * 1024**3 / seconds(lambda: a @ a)
 print(f"here: {here / 1e9:,.0f} GFLOP/s; used: {speed['float32'] * both.flop / here:.0%}")
 for name, peak in {"T4, 8.1 TFLOP/s": 8.1e12, "laptop GPU, 10 TFLOP/s": 10e12}.items():
     rates = [min(peak * used / both.flop, 64 / (both.operations * 10e-6)) for used in (0.1, 0.4)]
-    low, high = (n_images / rate for rate in rates[::-1])
-    print(f"estimate, {name}: this lesson's run in {low:.0f} to {high:.0f} s")
+    low, high = (K * 64 / rate for rate in rates[::-1])
+    print(f"estimate, {name}: this lesson's {K * 64:,} images in {low:.0f} to {high:.0f} s")
 
 # %% [markdown]
 # ## The same thing in the library

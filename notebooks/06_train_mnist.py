@@ -34,25 +34,27 @@ generator = torch.Generator().manual_seed(0)
 # %% [markdown]
 # ## What we need
 #
-# Digits $x_0$, the 10,000 in the package. A schedule with its table $\bar\alpha_t$ (lessons 01, 02). A U-Net with random weights (lesson 05).
+# Digits $x_0$, the 10,000 in the package. A schedule with its table $\bar\alpha_t$ (lessons 01, 02). A U-Net with random weights (lesson 05). Schedule and shape are those of the shipped network, from its card.
 #
-# The **device** is what computes: the processor (CPU) or a graphics card (GPU). `accelerate` finds it, and `.to(device)` moves tensors there. All code below runs on either.
+# The **device** is what computes: the processor (CPU) or a graphics card (GPU). `accelerate` finds it, and `.to(device)` moves tensors there.
 #
-# Run all cells now: they take about eight minutes, reading takes longer. (`DDPM_LITE_FAST=1` in the environment makes runs of a few steps, whose pictures are noise.)
+# Run all cells now: they take about eight minutes. (With `DDPM_LITE_FAST=1` in the environment, runs are a few steps long, pictures noise.)
 
 # %% tags=["nbval-ignore-output"]
 from accelerate import Accelerator
-from ddpm_lite import GaussianDiffusion, TrainConfig, UNet, linear_beta_schedule, mnist, train
+from ddpm_lite import GaussianDiffusion, TrainConfig, UNet, beta_schedule, mnist, train
+from ddpm_lite import pretrained_card
 
 FAST = os.environ.get("DDPM_LITE_FAST") == "1"
-device, T = Accelerator().device, 1000
+device, T, card = Accelerator().device, 1000, pretrained_card("mnist")
 data = mnist("train", full=False)
-diffusion = GaussianDiffusion(linear_beta_schedule(T)).to(device)
+diffusion = GaussianDiffusion(beta_schedule(card["schedule"]["name"], T)).to(device)
+parts = {name: value for name, value in card["architecture"].items() if name != "name"}
 
 
 def new_network(seed=0):
     torch.manual_seed(seed)  # PyTorch's layers draw their first weights from the global generator
-    return UNet(channels=32, channel_mult=(1, 2), attention_levels=(1,), patch_size=2).to(device)
+    return UNet(**parts).to(device)
 
 
 n_weights = sum(p.numel() for p in new_network().parameters())
@@ -273,7 +275,7 @@ for step in train(new_network(), diffusion, data, recipe, state=folder / "run.sa
         live.update(plots.plot_training(curve, looks.values(), n_steps=n_steps))
 n_images = n_steps * recipe.batch_size
 print(f"{n_images:,} images in {step.seconds:.0f} s; each digit {n_images / len(data):.1f} times")
-assert FAST or looks[K]["loss"]["EMA"] < 0.05
+assert FAST or looks[K]["loss"]["EMA"] < 0.06
 
 # %% [markdown]
 # Sixteen of the digits at all looks, from the same noise each time: above by the raw weights, below by their average. Strokes come first, then digits. Halfway, which row is ahead? At the end, with a learning rate near 0, the weights hardly move, and both agree.
@@ -310,7 +312,7 @@ plots.show(plots.plot_images(many["EMA"][:60], n_columns=20, width=11), alt="60 
 # %% [markdown]
 # ## Longer: the loss stands, the digits get better
 #
-# Training does not stop where the loss seems to. The shipped network learned from all 60,000 digits for longer, and models were kept and judged on the way. The *Fréchet distance* says how far samples as a crowd are from real digits; lower is better.
+# Training does not stop where the loss seems to. The shipped network is of the same shape, and learned from all 60,000 digits for longer; models were kept and judged on the way. The *Fréchet distance* says how far samples as a crowd are from real digits; lower is better.
 #
 # Look at the right half of each panel. By how much does the loss still fall there, and the distance?
 

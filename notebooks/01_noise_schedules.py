@@ -49,23 +49,8 @@ x_0 = data.batch([36])  # (1, 1, 28, 28), pixels from -1 (black) to 1 (white)
 times = torch.tensor([0, 60, 180, 360, 1000])
 chain = GaussianDiffusion(linear_beta_schedule(1000))
 x_t = chain.q_sample(x_0.expand(5, -1, -1, -1), times, generator=generator)  # see lesson 02
-figure, axis = plots.new_figure(size=(11, 3.6))
-blue, orange = plots.PALETTE[:2]
-for i, (t, image) in enumerate(zip(times.tolist(), x_t[:, 0], strict=True)):
-    left = 1.7 * i
-    axis.imshow(image, extent=(left, left + 1, 0, 1), cmap="gray", vmin=-1, vmax=1)
-    axis.text(left + 0.5, -0.16, f"$x_{{{t}}}$", ha="center", va="center", fontsize=18)
-    if i > 0:
-        for y, start, end, color in [(0.68, -0.65, -0.05, blue), (0.32, -0.05, -0.65, orange)]:
-            style = {"arrowstyle": "-|>", "lw": 2.5, "color": color, "mutation_scale": 22}
-            axis.annotate("", (left + end, y), (left + start, y), arrowprops=style)
-words = {"ha": "center", "fontsize": 17}
-axis.text(3.9, 1.2, r"fixed: $q(x_t\mid x_{t-1})$ adds noise", color=blue, **words)
-axis.text(3.9, -0.5, r"learned: $p_\theta(x_{t-1}\mid x_t)$ takes it away", color=orange, **words)
-axis.set(xlim=(-0.05, 7.85), ylim=(-0.6, 1.45))
-axis.set_axis_off()
 alt = "A digit drowns in noise to the right along fixed arrows; learned ones go back."
-plots.show(figure, alt=alt)
+plots.show(plots.plot_chains(x_t, times.tolist()), alt=alt)
 
 # %% [markdown]
 # ## One step

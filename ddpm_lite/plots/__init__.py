@@ -20,28 +20,67 @@ from .base import (
     show,
     use_style,
 )
-from .bound import plot_bound_terms, plot_latent_models, plot_target_weights
+from .bound import plot_bound_terms, plot_clouds, plot_latent_models, plot_scores, plot_target_weights
+from .network import AttentionPicture, EmbeddingPicture, plot_ablation, plot_costs, plot_unet
+from .posterior import (
+    PosteriorPicture,
+    ReversePicture,
+    plot_gaussian_distance,
+    plot_posterior,
+    plot_posterior_weights,
+    plot_reverse,
+)
+from .process import plot_chains, plot_melting
+from .sampling import (
+    plot_arms,
+    plot_error_factors,
+    plot_nearest,
+    plot_saturation,
+    plot_settled,
+    plot_sigmas,
+)
 from .training import LivePicture, plot_history, plot_training, running_mean
 
 __all__ = [
     "PALETTE",
     "STYLE",
     "SYMBOLS",
+    "AttentionPicture",
+    "EmbeddingPicture",
     "LivePicture",
+    "PosteriorPicture",
+    "ReversePicture",
     "draw_boxes",
     "figure_pixels",
     "image_grid",
     "new_figure",
     "picture_pixels",
+    "plot_ablation",
+    "plot_arms",
     "plot_bound_terms",
+    "plot_chains",
+    "plot_clouds",
+    "plot_costs",
+    "plot_error_factors",
+    "plot_gaussian_distance",
     "plot_history",
     "plot_images",
     "plot_latent_models",
+    "plot_melting",
+    "plot_nearest",
+    "plot_posterior",
+    "plot_posterior_weights",
+    "plot_reverse",
+    "plot_saturation",
     "plot_schedules",
+    "plot_scores",
+    "plot_settled",
+    "plot_sigmas",
     "plot_strip",
     "plot_target_weights",
     "plot_training",
     "plot_trajectory",
+    "plot_unet",
     "png_bytes",
     "render_frames",
     "running_mean",

@@ -123,21 +123,6 @@ for axis, (name, images) in zip(axes, rows.items(), strict=True):
 plots.show(figure, alt="Four noises walked back with clipping and without, and the difference.")
 
 # %% [markdown]
-# ## Where an error goes
-#
-# Let $\hat\epsilon$ be off by $\delta$. Then $\hat x_0$ is off by $-r_t\,\delta$, with $r_t=\sqrt{1-\bar\alpha_t}/\sqrt{\bar\alpha_t}$: near $t=T$ we divide by almost nothing. But $\hat x_0$ counts in the mean only by $w_0$; the step passes on $w_0\,r_t\,\delta$.
-#
-# Look at the scales. The left curve explodes. On the right, compare what a step passes on without clipping, $w_0r_t$, with the most that a *clipped* $\hat x_0$ can be wrong by, $2w_0$. Where is clipping the tighter limit?
-
-# %%
-delta = 0.01
-change = mean_algorithm_2(x, every_t, e + delta) - mean_algorithm_2(x, every_t, e)
-passed_on = (w_0 * r)[1:, None].expand_as(x)
-verify("an error delta moves the mean", -delta * passed_on, change, tol=1e-9)
-figure = plots.plot_error_factors(diffusion)
-plots.show(figure, alt="The error of x0_hat is enormous near t = T; a step passes on little of it.")
-
-# %% [markdown]
 # ## How often is it clipped?
 #
 # A study behind this page drew many more digits in all $T$ steps. It noted at each $t$ what $\hat x_0$ was *before* clipping. Its numbers are stored, with the command that makes them.
@@ -173,40 +158,63 @@ print(f"{'real digits':<28}{study['recognized_real']:6.1%}{study['floor']['mean'
 plots.show(plots.plot_arms(study), alt="Both scores of each arm, with error bars.")
 
 # %% [markdown]
-# ## Spoil the network
+# ## Where an error goes
 #
-# Who needs clipping, then? Multiply every $\hat\epsilon$ by $c$. With $c>1$ each step takes away more noise than there is: an exaggeration that weak networks make by mistake, and guidance (a later lesson) on purpose.
+# Let $\hat\epsilon$ be off by $\delta$. Then $\hat x_0$ is off by $-r_t\,\delta$, with $r_t=\sqrt{1-\bar\alpha_t}/\sqrt{\bar\alpha_t}$: near $t=T$ we divide by almost nothing. The step passes on $w_0r_t\,\delta$.
 #
-# To run many chains we keep only $n$ times $\tau_1<\dots<\tau_n=T$, and $\tau_0=0$. One step from $\tau_{k-1}$ to $\tau_k$ scales the signal by $\sqrt{\bar\alpha_{\tau_k}/\bar\alpha_{\tau_{k-1}}}$, so its variance is
+# *Shorter chains* pass on more. Keep $n$ times, $0=\tau_0<\tau_1<\dots<\tau_n=T$. One step from $\tau_{k-1}$ to $\tau_k$ scales the signal by $\sqrt{\bar\alpha_{\tau_k}/\bar\alpha_{\tau_{k-1}}}$, so
 #
 # $$\beta_k'=1-\bar\alpha_{\tau_k}/\bar\alpha_{\tau_{k-1}} .$$
 #
-# Look at $c=1$, then outwards: which row falls apart first?
+# In the picture, look at the right ends: blue, what a step passes on; orange, the most that a *clipped* $\hat x_0$, wrong by at most 2, can do.
 
 # %%
-def shorten(n):
-    """A chain of n steps, the times it keeps, and the network, told its true time."""
-    tau = torch.arange(n + 1) * T // n  # tau[0] = 0, tau[n] = T
-    kept = alpha_bar[tau]
+def shorten(n, table=alpha_bar):
+    """A chain of n steps of a schedule, and the network, asked at the times of nearest noise."""
+    kept = table[torch.arange(n + 1) * T // n]  # (n+1,): alpha_bar of the chain
+    angle, angles = kept.sqrt().acos()[:, None], alpha_bar.sqrt().acos()  # noise rate = sin(angle)
+    tau = (angles - angle).abs().argmin(1)
     return GaussianDiffusion(1 - kept[1:] / kept[:-1]), tau, lambda x, k: model(x, tau[k])
 
+# %%
+from ddpm_lite import cosine_beta_schedule, linear_beta_schedule
 
-short, tau, short_model = shorten(50)
-verify("alpha_bar of the short chain", alpha_bar[tau], short.alpha_bar)
+schedules = {"cosine": cosine_beta_schedule(T), "linear": linear_beta_schedule(T)}
+tables = {k: torch.cat([skip + 1, (1 - v).cumprod(0)]) for k, v in schedules.items()}
+chains = {f"{k}, {n} steps": shorten(n, tables[k])[0] for k in tables for n in (T, 50)}
+kept = tables["cosine"][:: T // 50]
+verify("alpha_bar of a short chain", kept, chains["cosine, 50 steps"].alpha_bar)
+figure = plots.plot_error_factors(chains)
+plots.show(figure, alt="A short cosine chain passes on hundreds of times an error.")
+
+# %% [markdown]
+# ## Spoil the network
+#
+# Now the test: 50 steps, both schedules, and the same network, each $\hat\epsilon$ multiplied by $c$. With $c>1$ it exaggerates, as weak networks do by mistake, and guidance (a later lesson) on purpose.
+#
+# Three rows: $\hat x_0$ is clipped in every step; in the first step only; never. Before you look: which columns of the last row will hold digits?
 
 # %%
-scales = [0.94, 0.96, 0.98, 1.0, 1.02, 1.04, 1.06]
-c = torch.tensor(scales).repeat_interleave(6).view(-1, 1, 1, 1)  # (42, 1, 1, 1)
-x_T, grids, sizes = torch.randn(6, 1, 28, 28, generator=generator).repeat(7, 1, 1, 1), {}, {}
-for name, clip in [("clipped", True), ("Algorithm 2", False)]:
-    options = {"x_T": x_T, "clip": clip, "generator": torch.Generator().manual_seed(1)}
-    for step in ddpm_steps(short, lambda x, k: c * short_model(x, k), x_T.shape, **options):
-        grids[name] = step.x.view(7, 6, 1, 28, 28)
-    sizes[name] = grids[name].flatten(1).square().mean(1).sqrt()  # root mean square of the pixels
-labels = [f"c = {value}" for value in scales]
-figure = plots.plot_strip(grids, labels, n=7)
-plots.show(figure, alt="Digits drawn with a scaled eps_hat, with clipping above, without below.")
-widgets.scrub(grids, labels=labels, n_columns=3, title="c", value=3, curve=sizes)
+c = torch.tensor([0.8, 1.0, 1.2]).repeat_interleave(4).view(-1, 1, 1, 1)  # (12, 1, 1, 1)
+x_T = torch.randn(4, 1, 28, 28, generator=generator).repeat(3, 1, 1, 1)
+rows = {"every step": 0, "first step": 49, "never": 50}  # steps k above it are clipped
+grids = {name: [] for name in rows}
+for schedule, table in tables.items():
+    chain, _, network = shorten(50, table)
+    for name, free in rows.items():
+        x, noise = x_T, torch.Generator().manual_seed(1)  # the same noise for all
+        for k in range(50, 0, -1):
+            with torch.no_grad():
+                eps_hat = c * network(x, torch.full((12,), k))
+            mean, variance, _ = chain.p_mean_variance(eps_hat, x, k, clip=k > free)
+            x = mean + variance.sqrt() * torch.randn(x.shape, generator=noise)
+        grids[name] += x.view(3, 4, 1, 28, 28)
+size = {name: [float(x.square().mean().sqrt()) for x in row] for name, row in grids.items()}
+assert max(size["every step"]) <= 1 and min(size["never"][0], size["never"][2]) > 5
+print("never clipped, root mean square of the pixels:", *(f"{x:.2g}" for x in size["never"]))
+labels = [f"{schedule}, c = {value}" for schedule in tables for value in (0.8, 1, 1.2)]
+figure = plots.plot_strip({name: torch.stack(row) for name, row in grids.items()}, labels, n=6)
+plots.show(figure, alt="Digits by two schedules: without clipping, the cosine columns are lost.")
 
 # %% [markdown]
 # ## Which sigma?
@@ -215,7 +223,7 @@ widgets.scrub(grids, labels=labels, n_columns=3, title="c", value=3, curve=sizes
 #
 # $$\mathrm E(x_{t-1}\mid x_t)=\sqrt{\alpha_t}\,x_t,\qquad\mathrm{Var}(x_{t-1}\mid x_t)=1-\sqrt{\alpha_t}^{\,2}=\beta_t .$$
 #
-# Both means are a factor $f_t$ times $x_t$ ($w_t$ for one black image), so chains have variances $v_{t-1}=f_t^2v_t+\sigma_t^2$. Look where the choices differ, and how a wrong one spreads $x_t$.
+# Both means are a factor $f_t$ times $x_t$ ($w_t$ if the image is all 0); so chains have variances $v_{t-1}=f_t^2v_t+\sigma_t^2$. Look where the choices differ, and what a wrong one does.
 
 # %%
 from ddpm_lite import GaussianOracle
@@ -250,7 +258,7 @@ plots.show(figure, alt="The two sigmas differ at small t only; there each is wro
 # %%
 verify("w_0, w_t, beta_tilde at t = 1", [1.0, 0, 0], [w_0[1], w_t[1], sigmas["beta_tilde"][1]])
 coarse, _, coarse_model = shorten(20)
-for chain in (diffusion, short, coarse):
+for chain in (diffusion, coarse):
     print(f"{chain.T} steps: the grain has {chain.beta[1].sqrt() * 127.5:.1f} gray levels of 255")
 x = sample(coarse, coarse_model, (8, 1, 28, 28), sampler="ddpm", sigma="beta", generator=generator)
 grain = coarse.beta[1].sqrt() * torch.randn(x.shape, generator=generator)
@@ -265,6 +273,7 @@ plots.show(figure, alt="Eight digits in 20 steps; below, the same with grain fro
 # Now watch one chain of 50 steps: $x_t$, the guess $\hat x_0$, and the noise $\hat\epsilon$ seen in $x_t$. Go from right to left in the middle row: first a blur, an average of many digits; then a shape; then strokes. Can you find a digit that changes its mind?
 
 # %% tags=["cover"]
+short, tau, short_model = shorten(50)
 x_T = torch.randn(64, 1, 28, 28, generator=generator)
 steps = list(ddpm_steps(short, short_model, x_T.shape, x_T=x_T, generator=generator))
 path = [x_T, *(step.x for step in steps)]  # path[i] is x at t = tau[50 - i]
@@ -380,7 +389,7 @@ torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=1e-2)
 # ## What we saw
 #
 # - Taking the posterior mean of $\hat x_0$ *is* Algorithm 2, until somebody clips.
-# - Clipping bounds what one step can do wrong: insurance, worth most where $\hat\epsilon$ is bad.
+# - Clipping bounds what one step can do wrong. That decides where a step divides by almost no signal, as in short cosine chains; elsewhere it changes little.
 # - $\beta_t$ and $\tilde\beta_t$ differ at small $t$ only; the last step adds no noise.
 # - Coarse before fine.
 #

@@ -1,0 +1,203 @@
+"""The exercises of lesson 07: a step of Algorithm 2, the clip in its place, a shorter chain, a spoiled network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .machinery import WrongAnswer, diagnose, exercise
+
+
+def _fresh() -> torch.Generator:
+    generator = torch.Generator()
+    generator.seed()
+    return generator
+
+
+def _tables(T: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A random beta and its alpha_bar, both (T+1,), entry 0 for the clean image."""
+    beta = 0.03 + 0.3 * torch.rand(T, generator=generator, dtype=torch.float64)
+    beta = torch.cat([torch.zeros(1, dtype=torch.float64), beta])
+    return beta, (1 - beta).cumprod(0)
+
+
+def _images(generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """x_t, eps_hat and z, (3, 1, 5, 4): some pixels of the image behind them lie far outside [-1, 1]."""
+    x_t, eps_hat, z = torch.randn(3, 3, 1, 5, 4, generator=generator, dtype=torch.float64)
+    return 1.5 * x_t, eps_hat, z
+
+
+@exercise
+def check_reverse_step(answer: Callable[[Tensor, int, Tensor, Tensor, Tensor, Tensor], Tensor]) -> str:
+    """Check ``reverse_step(x_t, t, eps_hat, z, beta, alpha_bar)``: Algorithm 2, line 4, with sigma_t^2 = beta_t."""
+    generator = _fresh()
+    beta, alpha_bar = _tables(9, generator)
+    for t in (5, 9, 1):
+        x_t, eps_hat, z = _images(generator)
+        b, a, a_bar = beta[t], 1 - beta[t], alpha_bar[t]
+
+        def step(
+            noise: Tensor, eps_weight: Tensor, scale: Tensor, x: Tensor = x_t, e: Tensor = eps_hat, z: Tensor = z
+        ) -> Tensor:
+            return (x - eps_weight * e) / scale + noise * z
+
+        right, root = b / (1 - a_bar).sqrt(), a.sqrt()
+        sigma = b.sqrt() if t > 1 else torch.zeros_like(b)
+        beta_tilde = b * (1 - alpha_bar[t - 1]) / (1 - a_bar)
+        mistakes = {
+            "your noise has standard deviation beta_t, which is the variance; multiply z by its square root": step(
+                b, right, root
+            ),
+            "you divide by 1 - alpha_bar_t; Algorithm 2 has its square root": step(sigma, b / (1 - a_bar), root),
+            "you have 1 - alpha_t under the root before eps_hat; it is 1 - alpha_bar_t, the noise of all t steps": (
+                step(sigma, b / (1 - a).sqrt(), root)
+            ),
+            "you add the noise that the network sees; take it away": step(sigma, -right, root),
+            "you divide by alpha_t; it is its square root": step(sigma, right, a),
+            "you multiply by sqrt(alpha_t), which shrinks x_t once more; the way back divides": step(
+                sigma, right, 1 / root
+            ),
+            "you have forgotten to divide by sqrt(alpha_t): step t had shrunk the image": step(
+                sigma, right, torch.ones_like(b)
+            ),
+            "you divide by sqrt(alpha_bar_t), which undoes all t steps; only step t is to be undone": step(
+                sigma, right, a_bar.sqrt()
+            ),
+            "you take eps_hat away whole, with sqrt(1 - alpha_bar_t); a step removes beta_t / sqrt(1 - alpha_bar_t) of "
+            "it": step(sigma, (1 - a_bar).sqrt(), root),
+            "you take beta_tilde_t for the variance; here beta_t was asked for": step(beta_tilde.sqrt(), right, root),
+            "you add no noise; only the step at t = 1 has none": step(0 * b, right, root),
+            "your tables are read at t - 1; they have T + 1 entries, and entry t belongs to t": step(
+                beta[t - 1].sqrt(), beta[t - 1] / (1 - alpha_bar[t - 1]).sqrt(), (1 - beta[t - 1]).sqrt()
+            ),
+        }
+        if t == 1:  # alpha_bar_1 = alpha_1, and the noise is all that may be wrong
+            mistakes = {"you add noise at t = 1; the last step returns its mean, z = 0": step(b.sqrt(), right, root)}
+        got = answer(x_t.clone(), t, eps_hat.clone(), z.clone(), beta.clone(), alpha_bar.clone())
+        diagnose(f"x_{t - 1}, from x_{t},", got, step(sigma, right, root), mistakes, tol=1e-5)
+    return "T of these, and noise is a digit."
+
+
+@exercise
+def check_clipped_mean(answer: Callable[[Tensor, int, Tensor, Tensor], Tensor]) -> str:
+    """Check ``clipped_mean(x_t, t, eps_hat, alpha_bar)``: eq. 7 with x0_hat, cut to [-1, 1], for x_0."""
+    generator = _fresh()
+    _, alpha_bar = _tables(9, generator)
+    for t in (6, 3, 1):
+        x_t, eps_hat, _ = _images(generator)
+        a_bar, before = alpha_bar[t], alpha_bar[t - 1]
+        a = a_bar / before
+        w_0, w_t = before.sqrt() * (1 - a) / (1 - a_bar), a.sqrt() * (1 - before) / (1 - a_bar)
+
+        def image(x: Tensor, e: Tensor, a_bar: Tensor = a_bar) -> Tensor:
+            return (x - (1 - a_bar).sqrt() * e) / a_bar.sqrt()
+
+        x0_hat, cut = image(x_t, eps_hat), x_t.clamp(-1, 1)
+        mistakes = {
+            "nothing is clipped: this is the mean of Algorithm 2": w_0 * x0_hat + w_t * x_t,
+            "you clip x_t; it is a noisy image, and its values may go beyond 1. Clip x0_hat": (
+                w_0 * image(cut, eps_hat) + w_t * cut
+            ),
+            "you clip x0_hat, and x_t too in the mean; x_t is a noisy image: leave it": w_0 * x0_hat.clamp(-1, 1)
+            + w_t * cut,
+            "you clip the mean; clip x0_hat before it goes into the mean": (w_0 * x0_hat + w_t * x_t).clamp(-1, 1),
+            "you clip eps_hat; noise may well be larger than 1. Clip x0_hat": (
+                w_0 * image(x_t, eps_hat.clamp(-1, 1)) + w_t * x_t
+            ),
+            "you clip to [0, 1]; pixels here lie in [-1, 1]": w_0 * x0_hat.clamp(0, 1) + w_t * x_t,
+            "you return x0_hat, clipped; it has to go into the posterior mean": x0_hat.clamp(-1, 1),
+            "your two weights are swapped: x0_hat has sqrt(alpha_bar_{t-1}) beta_t / (1 - alpha_bar_t)": (
+                w_t * x0_hat.clamp(-1, 1) + w_0 * x_t
+            ),
+            "your x0_hat has the wrong sign in front of eps_hat: take the noise away": (
+                w_0 * image(x_t, -eps_hat).clamp(-1, 1) + w_t * x_t
+            ),
+            "your weight of x0_hat has sqrt(alpha_bar_t) where sqrt(alpha_bar_{t-1}) should stand": (
+                w_0 * a.sqrt() * x0_hat.clamp(-1, 1) + w_t * x_t
+            ),
+            "your weight of x_t lacks its root: it is sqrt(alpha_t)": w_0 * x0_hat.clamp(-1, 1) + w_t * a.sqrt() * x_t,
+        }
+        if t == 1:  # w_0 = 1, w_t = 0: several coincide, and some are right
+            mistakes = {"nothing is clipped: this is the mean of Algorithm 2": x0_hat}
+        got = answer(x_t.clone(), t, eps_hat.clone(), alpha_bar.clone())
+        diagnose(f"the mean at t = {t}", got, w_0 * x0_hat.clamp(-1, 1) + w_t * x_t, mistakes, tol=1e-5)
+    return "At t = 1 it is the clipped x0_hat itself: so samples lie in [-1, 1]."
+
+
+@exercise
+def check_short_beta(answer: Callable[[Tensor, list[int]], Tensor]) -> str:
+    """Check ``short_beta(alpha_bar, tau)``: (n,), ``beta'_k = 1 - alpha_bar[tau_k] / alpha_bar[tau_{k-1}]``."""
+    generator = _fresh()
+    beta, alpha_bar = _tables(20, generator)
+    chosen = torch.randperm(17, generator=generator)[:4] + 2  # of 2..18
+    tau = sorted([*chosen.tolist(), 20])
+    kept = alpha_bar[[0, *tau]]
+    want = 1 - kept[1:] / kept[:-1]
+    got = answer(alpha_bar.clone(), list(tau))
+    if isinstance(got, Tensor) and got.shape == (len(tau) - 1,) and torch.allclose(got.double(), want[1:]):
+        raise WrongAnswer("your chain lacks its first step, from the clean image (tau_0 = 0, alpha_bar_0 = 1) to tau_1")
+    sums = torch.stack([beta[i + 1 : j + 1].sum() for i, j in zip([0, *tau], tau, strict=False)])
+    mistakes = {
+        "these are the long chain's beta at the times you keep; a step that skips times adds more noise": beta[tau],
+        "these are alpha_bar[tau_k] / alpha_bar[tau_{k-1}], the alpha of the short chain; beta = 1 - alpha": (
+            kept[1:] / kept[:-1]
+        ),
+        "your ratio is upside down: alpha_bar falls, so alpha_bar[tau_k] / alpha_bar[tau_{k-1}] is below 1": (
+            1 - kept[:-1] / kept[1:]
+        ),
+        "you took the root of the ratio; beta is a variance: 1 - alpha_bar[tau_k] / alpha_bar[tau_{k-1}]": (
+            1 - (kept[1:] / kept[:-1]).sqrt()
+        ),
+        "these are differences of alpha_bar; divide by alpha_bar[tau_{k-1}]": kept[:-1] - kept[1:],
+        "you add up the beta between two times; the alpha multiply": sums,
+        "these are the 1 - alpha_bar at your times: the noise since the clean image, not since the time before": (
+            1 - kept[1:]
+        ),
+    }
+    diagnose("beta'", got, want, mistakes)
+    return "GaussianDiffusion(beta') is the short chain; the network has to be told tau_k, not k."
+
+
+def _variance(
+    alpha_bar: Tensor, s: float, c: float, *, square: bool = True, last: bool = False, root: float = 0.5
+) -> float:
+    """The recursion v_{t-1} = f_t^2 v_t + beta_t, from v_T = 1, no noise at t = 1; or one of its known mistakes."""
+    v = torch.ones((), dtype=torch.float64)
+    for t in range(len(alpha_bar) - 1, 0, -1):
+        a_bar = alpha_bar[t]
+        a = a_bar / alpha_bar[t - 1]
+        eps_over_x = (1 - a_bar) ** root / (a_bar * s**2 + 1 - a_bar)
+        factor = (1 - (1 - a) / (1 - a_bar).sqrt() * c * eps_over_x) / a.sqrt()
+        v = (factor**2 if square else factor) * v + (1 - a if t > 1 or last else 0)
+    return float(v)
+
+
+@exercise
+def check_spoiled_variance(answer: Callable[[Tensor, float, float], float]) -> str:
+    """Check ``spoiled_variance(alpha_bar, s, c)``: the variance of samples of N(0, s^2) with eps_hat times c."""
+    generator = _fresh()
+    _, alpha_bar = _tables(12, generator)
+    s = float(0.3 + 0.3 * torch.rand(1, generator=generator))
+    for c in (1.0, 1.1, 0.9):
+        want = _variance(alpha_bar, s, c)
+        mistakes = {
+            "this is the standard deviation; wanted is its square, the variance": math.sqrt(want),
+            "you add noise at t = 1; the last step has none": _variance(alpha_bar, s, c, last=True),
+            "a factor f in front of x_t multiplies the variance by f^2, not by f": _variance(
+                alpha_bar, s, c, square=False
+            ),
+            "this is the variance of the data; the samples of a chain with sigma_t^2 = beta_t have another": s**2,
+            "your eps_hat lacks a root: it is sqrt(1 - alpha_bar_t) x_t / (...)": _variance(alpha_bar, s, c, root=1),
+        }
+        if c != 1:
+            mistakes["c is not in your answer: the network answers c times the exact eps_hat"] = _variance(
+                alpha_bar, s, 1.0
+            )
+            mistakes["you divide by c; the network answers c times the exact eps_hat"] = _variance(alpha_bar, s, 1 / c)
+        as_tensor = {why: torch.tensor(value, dtype=torch.float64) for why, value in mistakes.items()}
+        got = answer(alpha_bar.clone(), s, c)
+        diagnose(f"the variance, c = {c:g},", got, torch.tensor(want, dtype=torch.float64), as_tensor, tol=1e-6)
+    return "Fresh noise makes a chain forget its errors: for c = 1.02, T = 1000, s = 0.5, the spread is 2 % too small."

@@ -1,0 +1,208 @@
+"""The checks of lesson 07's exercises: right answers in several forms pass; each known mistake is named."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ddpm_lite import GaussianDiffusion, linear_beta_schedule
+from ddpm_lite.checks import (
+    WrongAnswer,
+    check_clipped_mean,
+    check_reverse_step,
+    check_short_beta,
+    check_spoiled_variance,
+)
+
+CHECKS = [check_clipped_mean, check_reverse_step, check_short_beta, check_spoiled_variance]
+
+
+def step(
+    sigma: str = "beta", last: bool = False, weight: Callable[..., Tensor] | None = None, scale: str = "root"
+) -> Callable[..., Tensor]:
+    """Algorithm 2 with parts to replace."""
+
+    def answer(x_t: Tensor, t: int, eps_hat: Tensor, z: Tensor, beta: Tensor, alpha_bar: Tensor) -> Tensor:
+        b, a_bar = beta[t], alpha_bar[t]
+        tilde = b * (1 - alpha_bar[t - 1]) / (1 - a_bar)
+        noise = {"beta": b.sqrt(), "variance": b, "tilde": tilde.sqrt(), "none": 0 * b}[sigma]
+        root = (1 - b).sqrt()
+        by = {"root": root, "alpha": 1 - b, "times": 1 / root, "not": 1, "all": a_bar.sqrt()}[scale]
+        w = b / (1 - a_bar).sqrt() if weight is None else weight(b, a_bar)
+        return (x_t - w * eps_hat) / by + (noise * z if t > 1 or last else 0)
+
+    return answer
+
+
+def by_diffusion(x_t: Tensor, t: int, eps_hat: Tensor, z: Tensor, beta: Tensor, alpha_bar: Tensor) -> Tensor:
+    diffusion = GaussianDiffusion(beta[1:], dtype=torch.float64)
+    mean, variance, _ = diffusion.p_mean_variance(eps_hat, x_t, t, sigma="beta", clip=False)
+    return mean + (variance.sqrt() * z if t > 1 else 0)
+
+
+def one_too_small(x_t: Tensor, t: int, eps_hat: Tensor, z: Tensor, beta: Tensor, alpha_bar: Tensor) -> Tensor:
+    if t == 1:
+        return x_t
+    return step()(x_t, t - 1, eps_hat, z, beta, alpha_bar) + (beta[1].sqrt() * z if t == 2 else 0)
+
+
+def clipped(
+    image: Callable[[Tensor], Tensor] = lambda x0_hat: x0_hat.clamp(-1, 1),
+    before: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = lambda x, e: (x, e),
+    weights: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] = lambda w_0, w_t, a: (w_0, w_t),
+    mean_of: Callable[[Tensor], Tensor] = lambda x: x,
+    outer: Callable[[Tensor], Tensor] = lambda mean: mean,
+) -> Callable[..., Tensor]:
+    """The clipped posterior mean with parts to replace."""
+
+    def answer(x_t: Tensor, t: int, eps_hat: Tensor, alpha_bar: Tensor) -> Tensor:
+        x_t, eps_hat = before(x_t, eps_hat)
+        a_bar, earlier = alpha_bar[t], alpha_bar[t - 1]
+        a = a_bar / earlier
+        x0_hat = image((x_t - (1 - a_bar).sqrt() * eps_hat) / a_bar.sqrt())
+        w_0, w_t = earlier.sqrt() * (1 - a) / (1 - a_bar), a.sqrt() * (1 - earlier) / (1 - a_bar)
+        w_0, w_t = weights(w_0, w_t, a)
+        return outer(w_0 * x0_hat + w_t * mean_of(x_t))
+
+    return answer
+
+
+def clipped_by_diffusion(x_t: Tensor, t: int, eps_hat: Tensor, alpha_bar: Tensor) -> Tensor:
+    diffusion = GaussianDiffusion(1 - alpha_bar[1:] / alpha_bar[:-1], dtype=torch.float64)
+    return diffusion.p_mean_variance(eps_hat, x_t, t)[0]
+
+
+def only_image(x_t: Tensor, t: int, eps_hat: Tensor, alpha_bar: Tensor) -> Tensor:
+    return ((x_t - (1 - alpha_bar[t]).sqrt() * eps_hat) / alpha_bar[t].sqrt()).clamp(-1, 1)
+
+
+def short_loop(alpha_bar: Tensor, tau: list[int]) -> list[float]:
+    last, beta = 1.0, []
+    for t in tau:
+        beta.append(1 - float(alpha_bar[t]) / last)
+        last = float(alpha_bar[t])
+    return beta
+
+
+def ratios(alpha_bar: Tensor, tau: list[int]) -> Tensor:
+    kept = alpha_bar[[0, *tau]]
+    return kept[1:] / kept[:-1]
+
+
+def variance(power: int = 2, last: bool = False, invert: bool = False, ignore: bool = False, root: float = 0.5) -> Any:
+    """The variance of spoiled samples, with parts to replace."""
+
+    def answer(alpha_bar: Tensor, s: float, c: float) -> float:
+        c, v = (1 / c if invert else 1.0 if ignore else c), 1.0
+        for t in range(len(alpha_bar) - 1, 0, -1):
+            a_bar, a = float(alpha_bar[t]), float(alpha_bar[t] / alpha_bar[t - 1])
+            answer = c * (1 - a_bar) ** root / (a_bar * s**2 + 1 - a_bar)
+            factor = (1 - (1 - a) / math.sqrt(1 - a_bar) * answer) / math.sqrt(a)
+            v = factor**power * v + (1 - a if t > 1 or last else 0)
+        return v
+
+    return answer
+
+
+def variance_by_weights(alpha_bar: Tensor, s: float, c: float) -> Tensor:
+    """The same, from what each noise contributes to the sample, by autograd through the library's steps."""
+    diffusion = GaussianDiffusion(1 - alpha_bar[1:] / alpha_bar[:-1], dtype=torch.float64)
+    noises = torch.zeros(diffusion.T + 1, 1, 1, dtype=torch.float64, requires_grad=True)
+    x = noises[diffusion.T]
+    for t in range(diffusion.T, 0, -1):
+        eps_hat = c * (1 - alpha_bar[t]).sqrt() / (alpha_bar[t] * s**2 + 1 - alpha_bar[t]) * x
+        x, sigma, _ = diffusion.p_mean_variance(eps_hat, x, t, sigma="beta", clip=False)
+        x = x + sigma.sqrt() * noises[t - 1] * (t > 1)
+    return torch.autograd.grad(x.sum(), noises)[0].square().sum()
+
+
+RIGHT: list[tuple[Any, Callable[..., Any]]] = [
+    (check_reverse_step, step()),
+    (check_reverse_step, by_diffusion),
+    (check_clipped_mean, clipped()),
+    (check_clipped_mean, clipped_by_diffusion),
+    (check_short_beta, lambda alpha_bar, tau: 1 - ratios(alpha_bar, tau)),
+    (check_short_beta, short_loop),
+    (check_spoiled_variance, variance()),
+    (check_spoiled_variance, variance_by_weights),
+]
+
+WRONG: list[tuple[Any, Callable[..., Any], str]] = [
+    (check_reverse_step, step(sigma="variance"), "standard deviation beta_t, which is the variance"),
+    (check_reverse_step, step(last=True), "you add noise at t = 1"),
+    (check_reverse_step, step(weight=lambda b, a_bar: b / (1 - a_bar)), "you divide by 1 - alpha_bar_t"),
+    (check_reverse_step, step(weight=lambda b, a_bar: b / b.sqrt()), "you have 1 - alpha_t under the root"),
+    (check_reverse_step, step(weight=lambda b, a_bar: -b / (1 - a_bar).sqrt()), "take it away"),
+    (check_reverse_step, step(weight=lambda b, a_bar: (1 - a_bar).sqrt()), "you take eps_hat away whole"),
+    (check_reverse_step, step(scale="alpha"), "you divide by alpha_t; it is its square root"),
+    (check_reverse_step, step(scale="times"), "the way back divides"),
+    (check_reverse_step, step(scale="not"), r"forgotten to divide by sqrt\(alpha_t\)"),
+    (check_reverse_step, step(scale="all"), r"you divide by sqrt\(alpha_bar_t\)"),
+    (check_reverse_step, step(sigma="tilde"), "you take beta_tilde_t for the variance"),
+    (check_reverse_step, step(sigma="none"), "you add no noise"),
+    (check_reverse_step, one_too_small, "your tables are read at t - 1"),
+    (check_reverse_step, lambda *a: None, "does your function return its result"),
+    (check_clipped_mean, clipped(image=lambda x: x), "nothing is clipped"),
+    (check_clipped_mean, clipped(lambda x: x, lambda x, e: (x.clamp(-1, 1), e)), "you clip x_t; it is a noisy image"),
+    (check_clipped_mean, clipped(mean_of=lambda x: x.clamp(-1, 1)), "and x_t too in the mean"),
+    (check_clipped_mean, clipped(lambda x: x, outer=lambda m: m.clamp(-1, 1)), "you clip the mean"),
+    (check_clipped_mean, clipped(lambda x: x, lambda x, e: (x, e.clamp(-1, 1))), "you clip eps_hat"),
+    (check_clipped_mean, clipped(lambda x: x.clamp(0, 1)), r"you clip to \[0, 1\]"),
+    (check_clipped_mean, only_image, "you return x0_hat, clipped"),
+    (check_clipped_mean, clipped(weights=lambda w_0, w_t, a: (w_t, w_0)), "your two weights are swapped"),
+    (check_clipped_mean, clipped(before=lambda x, e: (x, -e)), "wrong sign in front of eps_hat"),
+    (check_clipped_mean, clipped(weights=lambda w_0, w_t, a: (w_0 * a.sqrt(), w_t)), "where sqrt"),
+    (check_clipped_mean, clipped(weights=lambda w_0, w_t, a: (w_0, w_t * a.sqrt())), "lacks its root"),
+    (check_short_beta, lambda a, tau: (1 - ratios(a, tau))[1:], "lacks its first step"),
+    (check_short_beta, lambda a, tau: (1 - a[1:] / a[:-1])[[t - 1 for t in tau]], "at the times you keep"),
+    (check_short_beta, ratios, "the alpha of the short chain"),
+    (check_short_beta, lambda a, tau: 1 - 1 / ratios(a, tau), "upside down"),
+    (check_short_beta, lambda a, tau: 1 - ratios(a, tau).sqrt(), "you took the root"),
+    (check_short_beta, lambda a, tau: a[[0, *tau[:-1]]] - a[tau], "differences of alpha_bar"),
+    (
+        check_short_beta,
+        lambda a, tau: [(1 - a[i + 1 : j + 1] / a[i:j]).sum() for i, j in zip([0, *tau], tau, strict=False)],
+        "you add up the beta",
+    ),
+    (check_short_beta, lambda a, tau: 1 - a[tau], "not since the time before"),
+    (check_spoiled_variance, lambda *a: math.sqrt(variance()(*a)), "this is the standard deviation"),
+    (check_spoiled_variance, variance(last=True), "you add noise at t = 1"),
+    (check_spoiled_variance, variance(power=1), r"multiplies the variance by f\^2"),
+    (check_spoiled_variance, lambda a, s, c: s**2, "the variance of the data"),
+    (check_spoiled_variance, variance(root=1), "your eps_hat lacks a root"),
+    (check_spoiled_variance, variance(ignore=True), "c is not in your answer"),
+    (check_spoiled_variance, variance(invert=True), "you divide by c"),
+]
+
+
+@pytest.mark.parametrize("check, answer", RIGHT)
+def test_right_answers_pass(check: Any, answer: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(5):  # the inputs are drawn anew
+        check(answer)
+    assert capsys.readouterr().out.startswith("Correct. ")
+
+
+@pytest.mark.parametrize("check, answer, message", WRONG, ids=[f"{c.__name__}-{m[:20]}" for c, _, m in WRONG])
+def test_known_mistakes_are_named(check: Any, answer: Any, message: str) -> None:
+    for _ in range(5):
+        with pytest.raises(WrongAnswer, match=message):
+            check(answer)
+
+
+def test_what_the_last_check_says_of_the_spread() -> None:
+    alpha_bar = torch.cat([torch.ones(1, dtype=torch.float64), (1 - linear_beta_schedule(1000)).cumprod(0)])
+    assert math.sqrt(variance()(alpha_bar, 0.5, 1.02)) / 0.5 == pytest.approx(0.98, abs=0.005)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_stub_counts_as_not_attempted(check: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def stub(*arguments: Any) -> Any:
+        raise NotImplementedError
+
+    check(stub)
+    assert capsys.readouterr().out == "Not attempted yet.\n"

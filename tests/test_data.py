@@ -827,6 +827,26 @@ def test_diffused_at_both_ends() -> None:
     assert bool((noise.std == 1).all()) and bool((noise.means == 0).all())
 
 
+@pytest.mark.parametrize("beta", [0.001, 0.2, 0.97])
+def test_reverse_is_bayes_rule(beta: float) -> None:
+    x_t = torch.tensor([0.4, -0.7], dtype=torch.float64)
+    law = MIX.reverse(x_t, beta)
+    x = 2 * torch.randn(200, 2, generator=generator(), dtype=torch.float64)
+    step = torch.distributions.Normal(math.sqrt(1 - beta) * x, math.sqrt(beta)).log_prob(x_t).sum(1)
+    expected = step + MIX.log_prob(x) - MIX.diffused(1 - beta).log_prob(x_t)
+    assert_close(law.log_prob(x), expected, atol=1e-8, rtol=1e-8)
+
+
+def test_reverse_at_both_ends() -> None:
+    mixture = GaussianMixture([[-1.0], [1.0]], [0.1, 0.2], [0.3, 0.7])
+    almost_all_noise = mixture.reverse(0.5, 1 - 1e-12)  # x_t says nothing
+    assert_close(almost_all_noise.means, mixture.means, atol=1e-5, rtol=0)
+    assert_close(almost_all_noise.weights, mixture.weights, atol=1e-5, rtol=0)
+    hardly_a_step = mixture.reverse(torch.tensor([0.5]), 1e-8)  # x is x_t, whichever component it came from
+    assert_close(hardly_a_step.means, torch.full((2, 1), 0.5, dtype=torch.float64), atol=1e-5, rtol=0)
+    assert float(mixture.reverse(40.0, 0.001).weights.sum()) == pytest.approx(1)  # far away: one weight is almost 0
+
+
 def test_the_ring_is_what_the_toy_draws_from() -> None:
     ring = GaussianMixture.ring()
     assert_close(ring.means.norm(dim=1), torch.full((8,), 0.75, dtype=torch.float64))
@@ -863,6 +883,11 @@ def test_the_ring_is_what_the_toy_draws_from() -> None:
         (lambda: MIX.diffused(math.nan), ValueError, "alpha_bar"),
         (lambda: MIX.diffused("half"), TypeError, "alpha_bar"),
         (lambda: MIX.diffused(torch.ones(2)), ValueError, r"alpha_bar must be one number.*\(2,\)"),
+        (lambda: MIX.reverse([0.0, 0.0], 0.0), ValueError, r"beta must lie in \(0, 1\)"),
+        (lambda: MIX.reverse([0.0, 0.0], 1.5), ValueError, "beta.*1.5"),
+        (lambda: MIX.reverse([0.0, 0.0], "half"), TypeError, "beta"),
+        (lambda: MIX.reverse(0.0, 0.1), ValueError, r"x_t must have shape \(2,\), got \(1,\)"),
+        (lambda: MIX.reverse([0.0, math.nan], 0.1), ValueError, "x_t contains NaN"),
     ],
 )
 def test_toys_refuse(call: Callable[[], Any], error: type[Exception], words: str) -> None:

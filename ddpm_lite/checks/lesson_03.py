@@ -1,4 +1,4 @@
-"""The exercises of lesson 03: the posterior, its mean from the noise, several steps at once, its variance without x_0."""
+"""The exercises of lesson 03: the posterior, its mean from the noise, several steps back, its variance without x_0."""
 
 from __future__ import annotations
 
@@ -34,6 +34,12 @@ def _numbers(got: Any, names: str) -> list[Tensor]:
     return [torch.as_tensor(x) for x in got]
 
 
+def _number(name: str, x: Tensor) -> Tensor:
+    if x.numel() != 1:
+        raise WrongAnswer(f"{name} should be one number, got shape {tuple(x.shape)}")
+    return x.double().reshape(())
+
+
 def _mean(x_0: Tensor, x_t: Tensor, before: float, after: float) -> Tensor:
     """mu_tilde from alpha_bar at the earlier and the later time."""
     ratio = after / before
@@ -54,7 +60,9 @@ def check_q_posterior(answer: Callable[[Tensor, Tensor, int, Tensor], tuple[Tens
         s, r = math.sqrt(before) * x_0, math.sqrt(a) * (1 - before) / n * x_t  # the two terms, s without its factor
         wrong_alpha = a * (1 - before) / n * x_t
         means = {
-            "your weight of x_0 has sqrt(alpha_bar_t); eq. 7 has sqrt(alpha_bar_{t-1})": math.sqrt(after) * b / n * x_0 + r,
+            "your weight of x_0 has sqrt(alpha_bar_t); eq. 7 has sqrt(alpha_bar_{t-1})": (
+                math.sqrt(after) * b / n * x_0 + r
+            ),
             "your weights have 1 - alpha_bar_t and 1 - alpha_bar_{t-1} swapped; the later one, 1 - alpha_bar_t, "
             "stands below": s * b / max(1 - before, 1e-300) + math.sqrt(a) * n / max(1 - before, 1e-300) * x_t,
             "your weight of x_0 has alpha_bar_{t-1} without its square root": before * b / n * x_0 + r,
@@ -86,7 +94,9 @@ def check_q_posterior(answer: Callable[[Tensor, Tensor, int, Tensor], tuple[Tens
         variances = {
             "your variance is beta_t, that of the step forward; beta_tilde_t is smaller, for x_0 is known": b,
             "you returned the standard deviation; beta_tilde_t is its square": math.sqrt(variance),
-            "your ratio in beta_tilde_t is upside down: 1 - alpha_bar_{t-1} belongs above": n / max(1 - before, 1e-9) * b,
+            "your ratio in beta_tilde_t is upside down: 1 - alpha_bar_{t-1} belongs above": (
+                n / max(1 - before, 1e-9) * b
+            ),
             "your variance lacks the factor beta_t": (1 - before) / n,
             "you returned 1 / beta_tilde_t, the precision": 1 / max(variance, 1e-9),
             "your variance is 1 - alpha_bar_{t-1}, that of the prior q(x_{t-1} | x_0); x_t narrows it": 1 - before,
@@ -94,14 +104,13 @@ def check_q_posterior(answer: Callable[[Tensor, Tensor, int, Tensor], tuple[Tens
         if t > 1:
             diagnose(f"mu_tilde at t = {t}", got[0], _mean(x_0, x_t, before, after), means)
             named = {why: torch.tensor(v, dtype=torch.float64) for why, v in variances.items()}
-            diagnose(f"beta_tilde at t = {t}", got[1].reshape(()) if got[1].numel() == 1 else got[1],
-                     torch.tensor(variance, dtype=torch.float64), named, tol=1e-6)  # fmt: skip
+            want = torch.tensor(variance, dtype=torch.float64)
+            diagnose(f"beta_tilde at t = {t}", _number("beta_tilde_t", got[1]), want, named)
         else:  # several mistakes coincide here
             diagnose("mu_tilde at t = 1, which is x_0,", got[0], x_0)
-            diagnose("beta_tilde at t = 1, where x_{t-1} is the x_0 that is given,", got[1].reshape(()),
-                     torch.zeros((), dtype=torch.float64), {
-                         "your variance at t = 1 is not 0: x_{t-1} is then x_0 itself, and x_0 is given": got[1].reshape(())
-                     })  # fmt: skip
+            zero = torch.zeros((), dtype=torch.float64)
+            what = "beta_tilde at t = 1, where x_{t-1} is the x_0 that is given,"
+            diagnose(what, _number("beta_tilde_t", got[1]), zero)
     return "At t = 1 it is x_0 with no doubt left."
 
 
@@ -119,7 +128,9 @@ def check_mu_from_eps(answer: Callable[[Tensor, Tensor, float, float], Tensor]) 
             "you return x_0, the jump all the way; mu_tilde is one step": (x_t - math.sqrt(n) * eps) / math.sqrt(after),
             "you take off all the noise, sqrt(1 - alpha_bar_t) eps, in one step; one step takes off beta_t / "
             "sqrt(1 - alpha_bar_t) eps": (x_t - math.sqrt(n) * eps) / math.sqrt(a),
-            "your noise has beta_t / (1 - alpha_bar_t); the lower part is a square root": (x_t - b / n * eps) / math.sqrt(a),
+            "your noise has beta_t / (1 - alpha_bar_t); the lower part is a square root": (
+                (x_t - b / n * eps) / math.sqrt(a)
+            ),
             "your noise has sqrt(beta_t); that is the noise of the step forward, added without knowing the rest": (
                 (x_t - math.sqrt(b) * eps) / math.sqrt(a)
             ),
@@ -154,7 +165,8 @@ def check_posterior_skip(answer: Callable[[float, float], tuple[float, float, fl
         c, d = math.sqrt(S) * (1 - ratio) / n, math.sqrt(ratio) * (1 - S) / n
         v = (1 - S) * (1 - ratio) / n
         mistakes = {
-            "your noise between s and t is alpha_bar_s - alpha_bar_t; seen from x_s it is 1 - alpha_bar_t / alpha_bar_s": (
+            "your noise between s and t is alpha_bar_s - alpha_bar_t; seen from x_s it is 1 - alpha_bar_t / "
+            "alpha_bar_s": (
                 math.sqrt(S) * (S - A) / n, d, (1 - S) * (S - A) / n
             ),
             "your v is a standard deviation; the variance is its square": (c, d, math.sqrt(v)),
@@ -164,18 +176,21 @@ def check_posterior_skip(answer: Callable[[float, float], tuple[float, float, fl
             "your c and d are swapped: c belongs to x_0": (d, c, v),
             "your d has alpha_bar_t / alpha_bar_s without its square root": (c, ratio * (1 - S) / n, v),
             "your c has alpha_bar_s without its square root": (S * (1 - ratio) / n, d, v),
-            "your c has sqrt(alpha_bar_t); the prior of x_s has sqrt(alpha_bar_s)": (math.sqrt(A) * (1 - ratio) / n, d, v),
+            "your c has sqrt(alpha_bar_t); the prior of x_s has sqrt(alpha_bar_s)": (
+                math.sqrt(A) * (1 - ratio) / n, d, v
+            ),
             "your s and t are swapped: s < t, and alpha_bar_s is the larger one": (
                 math.sqrt(A) * (1 - S / A) / max(1 - S, 1e-9),
                 math.sqrt(S / A) * (1 - A) / max(1 - S, 1e-9),
                 (1 - A) * (1 - S / A) / max(1 - S, 1e-9),
             ),
         }  # fmt: skip
-        named = {why: torch.tensor(three, dtype=torch.float64) for why, three in mistakes.items()}
+        named = {why: torch.tensor(wrong, dtype=torch.float64) for why, wrong in mistakes.items()}
         if s == 0:  # then x_s is x_0, which is given: c = 1, d = 0, v = 0, and several mistakes coincide
             named = {}
         want = torch.tensor([c, d, v], dtype=torch.float64)
-        diagnose(f"(c, d, v) for s = {s}, t = {t}", torch.stack([x.double().reshape(()) for x in got]), want, named)
+        three = torch.stack([_number("each of c, d, v", x) for x in got])
+        diagnose(f"(c, d, v) for s = {s}, t = {t}", three, want, named)
     return "s = t - 1 gives eq. 7, and s = 0 gives x_0. Samplers that skip steps start from here."
 
 
@@ -193,12 +208,11 @@ def check_variance_without_x_0(answer: Callable[[float, float, float], float]) -
         doubt = s**2 * n / (after * s**2 + n)  # Var(x_0 | x_t)
         mistakes = {
             "your variance is beta_tilde_t, as if x_0 were known": tilde,
-            "your variance is beta_t; that holds at s = 1 only": b,
+            "your variance is beta_t; that holds at s = 1 only, where Var(x_0 | x_t) = 1 - alpha_bar_t": b,
             "you took Var(x_0) = s^2; x_t tells much about x_0, so Var(x_0 | x_t) is smaller": tilde + c**2 * s**2,
             "you multiplied Var(x_0 | x_t) by c_t; a factor c multiplies a variance by c^2": tilde + c * doubt,
             "you forgot beta_tilde_t: even with x_0 known, x_{t-1} is not": c**2 * doubt,
             "you used s where s^2 belongs": tilde + c**2 * s * n / (after * s + n),
-            "your Var(x_0 | x_t) is 1 - alpha_bar_t at every s; that holds at s = 1": tilde + c**2 * n,
             "you returned the standard deviation; the variance is its square": math.sqrt(tilde + c**2 * doubt),
             "your variance is that of x_{t-1} before x_t is known": before * s**2 + 1 - before,
         }

@@ -44,7 +44,7 @@ class PosteriorPicture:
             "prior": r"prior $q(x_{t-1}|x_0)$", "likelihood": r"likelihood $q(x_t|x_{t-1})$", "product": "product",
             "posterior": r"posterior $q(x_{t-1}|x_t,x_0)$",
         }  # fmt: skip
-        styles = {
+        styles: dict[str, dict[str, Any]] = {
             "prior": {"color": PRIOR}, "likelihood": {"color": LIKELIHOOD}, "product": {"color": "0.45", "ls": "--"},
             "posterior": {"color": POSTERIOR, "lw": 3},
         }  # fmt: skip
@@ -123,7 +123,8 @@ class ReversePicture:
         everywhere = self._density(mixture)
         self.axis.fill_between(self.x, everywhere / everywhere.max() * 0.25, color=PRIOR, alpha=0.25, lw=0)
         self.axis.plot([], [], color=PRIOR, alpha=0.25, lw=8, label="$q(x_{t-1})$, scaled")
-        (self.gaussian,) = self.axis.plot([], [], color=LIKELIHOOD, ls="--", label="Gaussian, same mean and variance")
+        dashed = {"color": LIKELIHOOD, "ls": "--", "zorder": 4, "label": "Gaussian, same mean and variance"}
+        (self.gaussian,) = self.axis.plot([], [], **dashed)
         (self.exact,) = self.axis.plot([], [], color=POSTERIOR, lw=3, label="$q(x_{t-1}|x_t)$, exact")
         style = {"ms": 12, "ls": "none", "clip_on": False, "zorder": 5}
         (self.given,) = self.axis.plot([0], [0], "^", color=LIKELIHOOD, label="$x_t$, given", **style)

@@ -117,6 +117,54 @@ def plot_target_weights(diffusion: Any) -> Figure:
     return figure
 
 
+def plot_scores(scores: Mapping[str, Mapping[str, Any]], floor: Mapping[str, float] | None = None) -> Figure:
+    """Draw what several methods score, one row a method, one column a measure, one dot a run; the bar is the mean.
+
+    scores: measure -> method -> (runs,), the same methods for each measure. floor: measure -> a dashed line.
+    Raises: ValueError for no measure, methods that differ, or a score that is not finite.
+    """
+    if not scores:
+        raise ValueError("scores: got an empty dict, wanted measure -> method -> scores of the runs")
+    methods = list(next(iter(scores.values())))
+    figure, axes = new_figure(1, len(scores), size=(11, 0.8 + 0.4 * len(methods)), sharey=True, squeeze=False)
+    for axis, (measure, rows) in zip(axes[0], scores.items(), strict=True):
+        if list(rows) != methods:
+            raise ValueError(f"scores[{measure!r}]: got methods {list(rows)}, wanted {methods}")
+        for i, (method, runs) in enumerate(rows.items()):
+            y = as_array(f"scores[{measure!r}][{method!r}]", runs).astype(float).reshape(-1)
+            if not len(y) or not np.isfinite(y).all():
+                raise ValueError(f"scores[{measure!r}][{method!r}]: got {y}, wanted finite numbers")
+            axis.plot(y, np.full(len(y), i), "o", color=PALETTE[0], alpha=0.6)
+            axis.plot([y.mean()], [i], "|", ms=22, mew=2.5, color=PALETTE[1])
+        if floor and measure in floor:
+            axis.axvline(floor[measure], color="black", linestyle="--", lw=1.5)
+        axis.set_xlabel(measure)
+        axis.set_xlim(left=0)
+    axes[0, 0].set(yticks=range(len(methods)), yticklabels=methods, ylim=(len(methods) - 0.5, -0.5))
+    return figure
+
+
+def plot_clouds(clouds: Mapping[str, Any], *, n_columns: int = 3, limit: float = 1.5) -> Figure:
+    """Draw clouds of points in the plane, one panel each; ``axis.collections[0].set_offsets`` moves them afterwards.
+
+    clouds: name -> (N, 2). limit: the panels show [-limit, limit]^2. Raises: ValueError for no cloud or another shape.
+    """
+    if not clouds:
+        raise ValueError("clouds: got an empty dict, wanted name -> points (N, 2)")
+    n_rows = -(-len(clouds) // n_columns)
+    figure, axes = new_figure(n_rows, n_columns, size=(2.2 * n_columns, 2.4 * n_rows), squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, (name, cloud) in zip(axes.flat, clouds.items(), strict=False):
+        points = as_array(f"clouds[{name!r}]", cloud)
+        if points.ndim != 2 or points.shape[1] != 2:
+            raise ValueError(f"clouds[{name!r}]: got shape {points.shape}, wanted (N, 2)")
+        axis.scatter(points[:, 0], points[:, 1], s=3, color=PALETTE[0], linewidths=0)
+        axis.set_title(name, fontsize=11)
+        axis.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
+    return figure
+
+
 def _box(x: float, y: float, width: float, height: float, fill: str) -> Any:
     from matplotlib.patches import FancyBboxPatch
 

@@ -69,7 +69,7 @@ print(f"on {device}, with {torch.get_num_threads()} threads; torch {torch.__vers
 # 1. $x_0\sim q(x_0)$: take an image of the data
 # 2. $t\sim\mathrm{Uniform}\{1,\dots,T\}$
 # 3. $\epsilon\sim\mathcal N(0,I)$
-# 4. a gradient step on $\big\|\epsilon-\epsilon_\theta(\sqrt{\bar\alpha_t}\,x_0+\sqrt{1-\bar\alpha_t}\,\epsilon,\;t)\big\|^2$
+# 4. one step of $\theta$ down the gradient of $\big\|\epsilon-\epsilon_\theta(\sqrt{\bar\alpha_t}\,x_0+\sqrt{1-\bar\alpha_t}\,\epsilon,\;t)\big\|^2$
 #
 # In code: 64 images at once, each with its own $t$ and $\epsilon$, and the mean over all pixels in place of the sum.
 #
@@ -159,7 +159,7 @@ plots.show(figure, alt="The learning rate rises in a line, then falls like half 
 # %% [markdown]
 # ## Steady: average the weights
 #
-# Every batch pushes the weights $\theta$ a little elsewhere. So keep a moving average (EMA) beside them, and sample with it:
+# Every batch pushes the weights $\theta$ a little elsewhere. So keep an exponential moving average (EMA) beside them, and sample with it:
 #
 # $$\begin{aligned}\bar\theta_k&=d\,\bar\theta_{k-1}+(1-d)\,\theta_k\\&=(1-d)\,(\theta_k+d\,\theta_{k-1}+\dots+d^{k-1}\theta_1)+d^k\,\bar\theta_0 .\end{aligned}$$
 #
@@ -182,7 +182,7 @@ verify("Var of the average", predicted, average.var(), se=predicted * (2 / 4000)
 # %% [markdown]
 # Look at one weight whose best value is 1. It starts far off, and its gradient is noisy. Change the memory: too short an average trembles, too long a one still remembers the start.
 #
-# The remedy is in the box *young forgets*: after $n$ updates use $d_n=\min\big(d,\frac{1+n}{10+n}\big)$, which is small at first. The library does.
+# The remedy is in the box *young forgets*: after $n$ updates use $d_n=\min\big(d,\frac{1+n}{10+n}\big)$. As $1-\frac{1+n}{10+n}=\frac{9}{10+n}$, the average then reaches back over a ninth of the run, until $d$ is the smaller. `train` does this.
 
 # %%
 walk = [-3.0]
@@ -312,7 +312,7 @@ plots.show(plots.plot_images(many["EMA"][:60], n_columns=20, width=11), alt="60 
 # %% [markdown]
 # ## Longer: the loss stands, the digits get better
 #
-# Training does not stop where the loss seems to. The shipped network is of the same shape, and learned from all 60,000 digits for longer; models were kept and judged on the way. The *Fréchet distance* says how far samples as a crowd are from real digits; lower is better.
+# Training does not stop where the loss seems to. The shipped network has the same shape, and learned from all 60,000 digits for longer; models were kept and judged on the way. (Its recipe: `python -m ddpm_lite info mnist`.) The *Fréchet distance* says how far samples as a crowd are from real digits; lower is better.
 #
 # Look at the right half of each panel. By how much does the loss still fall there, and the distance?
 

@@ -312,7 +312,7 @@ plots.show(plots.plot_images(many["EMA"][:60], n_columns=20, width=11), alt="60 
 # %% [markdown]
 # ## Longer: the loss stands, the digits get better
 #
-# Training does not stop where the loss seems to. The shipped network has the same shape, and learned from all 60,000 digits for longer; models were kept and judged on the way. (Its recipe: `python -m ddpm_lite info mnist`.) The *Fréchet distance* says how far samples as a crowd are from real digits; lower is better.
+# The shipped network has the same shape, and learned from all 60,000 digits for longer (`python -m ddpm_lite info mnist` prints its recipe). Models were kept and judged on the way. The *Fréchet distance* says how far samples as a crowd are from real digits; lower is better.
 #
 # Look at the right half of each panel. By how much does the loss still fall there, and the distance?
 

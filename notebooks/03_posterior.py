@@ -119,7 +119,7 @@ verify("q(x_t | x_0) is the area of the product", area, torch.trapezoid(product,
 
 # %%
 import sympy
-from sympy import sqrt
+from sympy import sqrt  # sympy comes with torch
 
 a, A = sympy.symbols("a A", positive=True)
 X, X_t, X_0 = sympy.symbols("x x_t x_0", real=True)
@@ -193,7 +193,11 @@ widgets.explore(picture, names={"x_t": "xₜ"}, alt="Prior, likelihood and poste
 # %% [markdown]
 # ## Two guesses, weighed
 #
-# The prior guesses $x_{t-1}$ as $\sqrt{\bar\alpha_{t-1}}\,x_0$. Undoing the shrinking of the step guesses $x_t/\sqrt{\alpha_t}$. With $w_t=\beta_t/(1-\bar\alpha_t)$ the first coefficient of $\tilde\mu_t$ is $w_t\sqrt{\bar\alpha_{t-1}}$; and $1-w_t=\frac{1-\bar\alpha_t-\beta_t}{1-\bar\alpha_t}=\frac{\alpha_t-\bar\alpha_t}{1-\bar\alpha_t}=\frac{\alpha_t(1-\bar\alpha_{t-1})}{1-\bar\alpha_t}$, so that
+# The prior guesses $x_{t-1}$ as $\sqrt{\bar\alpha_{t-1}}\,x_0$. Undoing the shrinking of the step guesses $x_t/\sqrt{\alpha_t}$. With
+#
+# $$w_t=\frac{\beta_t}{1-\bar\alpha_t},\qquad1-w_t=\frac{1-\beta_t-\bar\alpha_t}{1-\bar\alpha_t}=\frac{\alpha_t-\bar\alpha_t}{1-\bar\alpha_t}=\frac{\alpha_t(1-\bar\alpha_{t-1})}{1-\bar\alpha_t},$$
+#
+# the boxes say
 #
 # $$\tilde\mu_t=w_t\,\sqrt{\bar\alpha_{t-1}}\,x_0+(1-w_t)\,\frac{x_t}{\sqrt{\alpha_t}},\qquad\tilde\beta_t=(1-w_t)\,\frac{\beta_t}{\alpha_t}.$$
 #
@@ -271,7 +275,7 @@ widgets.scrub(frames, labels=labels, value=4, fps=4, n_columns=2)
 # %% [markdown]
 # ## Without $x_0$
 #
-# Who generates has no $x_0$. What is $q(x_{t-1}\mid x_t)$? Bayes again:
+# A model that generates has no $x_0$. What is $q(x_{t-1}\mid x_t)$? Bayes again:
 #
 # $$q(x_{t-1}\mid x_t)=\frac{q(x_t\mid x_{t-1})\,q(x_{t-1})}{q(x_t)},\qquad q(x_{t-1})=\int q(x_{t-1}\mid x_0)\,q(x_0)\,dx_0 .$$
 #

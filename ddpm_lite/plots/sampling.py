@@ -82,10 +82,11 @@ def plot_arms(study: Mapping[str, Any]) -> Figure:
         errors = [2 * scale * arm[key]["se"] for arm in arms]
         axis.errorbar(values, y, xerr=errors, fmt="o", color=BLUE, capsize=5, markersize=9)
     left.axvline(100 * study["recognized_real"], color=GREEN, linestyle="--")
-    right.axvline(study["floor"]["mean"], color=GREEN, linestyle="--", label="real digits")
+    right.axvline(study["floor"]["mean"], color=GREEN, linestyle="--")
     left.set(yticks=y, yticklabels=[arm["name"] for arm in arms], xlabel="recognized (%)", ylim=(len(arms) - 0.5, -0.5))
     right.set(xlabel="Frechet distance", xlim=(0, None))
-    right.legend(loc="upper left", bbox_to_anchor=(0.02, 1.0))
+    for axis in (left, right):
+        axis.set_title("dashed: real digits")
     return figure
 
 

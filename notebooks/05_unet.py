@@ -88,7 +88,7 @@ assert torch.pdist(e).min() > 1  # no two times are near each other; t / T would
 # %% [markdown]
 # Look at the left picture: each row is one of the 32 numbers, from fast to slow waves, cosines above, sines below. A column is the vector of one $t$ (the first quarter of the chain is shown).
 #
-# On the right, how alike the marked $t$ is to every other $s$: $e(t)\cdot e(s)/|e(t)|^2$. It peaks at $s=t$ and falls off on both sides. Move $t$: the peak moves along and keeps its shape.
+# On the right, how alike the marked $t$ is to every other $s$: $e(t)\cdot e(s)/|e(t)|^2$. It peaks at $s=t$ and falls off on both sides, in waves. Move $t$: the peak moves along and keeps its shape.
 
 # %%
 embedding_picture = plots.EmbeddingPicture(e[:251])
@@ -99,9 +99,9 @@ widgets.explore(embedding_picture, t=(0, 250, 1, 120), alt=alt)
 # %% [markdown]
 # ## What breaks when the time is wrong
 #
-# Make $x_t$ at $t=300$ and **tell** the trained network another time $t'$. All else is right, and we draw the image that its answer means, $\hat x_0=(x_t-\sqrt{1-\bar\alpha_{300}}\,\hat\epsilon)/\sqrt{\bar\alpha_{300}}$.
+# Make $x_t$ at $t=300$ and **tell** the trained network another time $t'$. All else is right. We draw the image that its answer means, $\hat x_0=(x_t-\sqrt{1-\bar\alpha_{300}}\,\hat\epsilon)/\sqrt{\bar\alpha_{300}}$.
 #
-# Look at both ends of the strip. Told a small $t'$, it takes hardly any noise away, for it expects little. Told a large one, it takes the digit for noise as well. The curve under the slider is its error, $|\epsilon-\hat\epsilon|^2$ per pixel: smallest where it is told the truth.
+# Look at both ends of the strip. Told a small $t'$, it leaves specks of noise, for it expects little. Told a large one, it takes the digit for noise too, and a pale $x_t$ is left. The curve under the slider is its mean $(\epsilon-\hat\epsilon)^2$, smallest where it is told the truth.
 
 # %%
 digits = mnist("test", full=False)
@@ -131,7 +131,7 @@ widgets.scrub(views, labels=labels, title="told", value=14, n_columns=4, curve=(
 #
 # $\mathrm{conv}_2$ starts at **zero**: a new block is the identity, and so is its gradient.
 #
-# **In the picture**: factors $1+a$ of the trained first block, a line a channel. Some filters are turned up for noise, others for clean images.
+# **In the picture**: factors $1+a$ of the trained first block, a line a channel. Orange filters are for nearly clean images, blue ones for noise.
 
 # %%
 from ddpm_lite.unet import ResidualBlock
@@ -162,10 +162,11 @@ torch.testing.assert_close(x + block.conv_2(F.silu(h)), block(x, emb))
 with torch.no_grad():
     emb = model.embed(embedding(torch.arange(1, T + 1), model.config["channels"]).float())
     factor = 1 + model.down[0].block.time(F.silu(emb)).chunk(2, dim=1)[0]  # (T, C)
-figure, axis = plots.new_figure(size=(8, 3.2))
-axis.plot(range(1, T + 1), factor, lw=1.5)
-axis.set(xlabel="$t$", ylabel="factor $1 + a$")
-plots.show(figure, alt="Factors of the channels over t: some rise, some fall, some stay.")
+figure, axis = plots.new_figure(size=(8, 3.4))
+for channel in factor.T:
+    axis.plot(range(1, T + 1), channel, lw=1.5, color=plots.PALETTE[int(channel[0] > channel[499])])
+axis.set(xlabel="$t$", ylabel="factor $1 + a$", title="orange: larger at t = 1 than at t = 500")
+plots.show(figure, alt="Factors of the channels over t: some rise from t = 1 on, some fall.")
 assert factor.std(0).max() > 0.1
 
 # %% [markdown]
@@ -341,26 +342,33 @@ torch.testing.assert_close(F.pixel_shuffle(F.pixel_unshuffle(x_0, 2), 2), x_0, r
 # %% [markdown]
 # ## What does each part buy?
 #
-# An **ablation**: train the network once as it is, and again with one part missing; everything else, down to each batch, $t$ and $\epsilon$, is equal. These results are stored, since they take half an hour; the command is printed.
+# An **ablation**: train a network as it is, and again with one part missing; all else, down to each batch, $t$ and $\epsilon$, is equal. The results are stored, for they take half an hour; the command is printed.
 #
-# Small dots are seeds (weights and batches drawn anew), large ones their means, bars two standard errors. Dashed: real digits. Look for bars that do not overlap with the first row.
+# Training was short, so samples are poor: compare rows. Small dots are seeds (other weights, batches, noise), large ones their means, bars two standard errors, dashed lines real digits. Which bars stay clear of the first row's?
 
 # %%
 import json
 from importlib.resources import files
 
 study = json.loads((files("ddpm_lite") / "assets" / "ablation.json").read_text("utf-8"))
-print(study["command"], f"({study['machine']})")
-print(study["images"], "images a run;", study["samples"])
+print(study["command"], study["machine"], f"{study['images']:,} images a run", sep=" | ")
+full = torch.tensor([run["L_simple"] for run in study["arms"]["full"]["runs"]])
 for name, arm in study["arms"].items():
-    work = f"{arm['parameters']:,} weights, {arm['multiply_adds'] / 1e6:.1f} M multiply-adds"
-    print(f"{name:13}{work:40}{arm['what']}")
-plots.show(plots.plot_ablation(study), alt="TODO")
+    gap = torch.tensor([run["L_simple"] for run in arm["runs"]]) / full - 1  # seed by seed
+    change = f"{gap.mean():+6.1%} +- {gap.std() / len(gap) ** 0.5:.1%}"
+    print(f"{name:13} L_simple {change}: {arm['what']}")
+plots.show(plots.plot_ablation(study), alt="Six networks: their loss, and how good their samples are.")
 
 # %% [markdown]
 # ## What we saw
 #
-# TODO
+# - A clock with many hands turns $t$ into a vector; likeness depends on the distance in time alone.
+# - A residual block starts as the identity; scale and shift make one network into many, one for each $t$.
+# - Attention looks everywhere, and knows no places.
+# - Averaging keeps a quarter of the noise; skips bring the rest back.
+# - The coarse level holds the weights; thin layers on many pixels cost time.
+#
+# In lesson 06 such a network is trained.
 
 # %% [markdown]
 # ## Exercises

@@ -105,7 +105,6 @@ verify("q(x_t | x_0) is the area of the product", area, torch.trapezoid(product,
 # The last two terms only scale the curve. A density has area 1, and $e^{-(x-\tilde\mu_t)^2/2\tilde\beta_t}$ scaled to area 1 is a Gaussian:
 #
 # $$q(x_{t-1}\mid x_t,x_0)=\mathcal N\big(x_{t-1};\,\tilde\mu_t,\,\tilde\beta_tI\big).$$
-
 #
 # **Tidy up.** Only $\beta_t=1-\alpha_t$ and $\alpha_t\bar\alpha_{t-1}=\bar\alpha_t$ are needed:
 #
@@ -203,7 +202,7 @@ widgets.explore(picture, names={"x_t": "xₜ"}, alt="Prior, likelihood and poste
 #
 # A weighted mean: the larger the last step's share $w_t$ of all noise, the less $x_t$ counts.
 #
-# Below, $T=1000$ as usual. **Look left** where the coefficients cross, and how little $x_0$ counts after ten steps. **Look right** at the dot: $\tilde\beta_1=0$, since $\bar\alpha_0=1$. Who knows $x_0$ has no doubt about $x_0$. From $t=100$ on, $\tilde\beta_t$ and $\beta_t$ hardly differ.
+# Below, $T=1000$ as usual. **Look left** where the coefficients cross, and how little $x_0$ counts after ten steps. **Look right** at the dot: at $t=1$ the prior is a point, which has no square to complete; but the boxes still hold: $\tilde\mu_1=x_0$, $\tilde\beta_1=0$. From $t=100$ on, $\tilde\beta_t$ and $\beta_t$ hardly differ.
 
 # %%
 from ddpm_lite import linear_beta_schedule

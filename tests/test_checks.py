@@ -1,6 +1,7 @@
 """verify must fail when it should; a wrong answer must be told what is wrong with it."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddpm_lite.checks import VerificationError, WrongAnswer, diagnose, exercise, verify
+from ddpm_lite.checks.machinery import fresh_generator, random_alpha_bar
 
 
 def test_verify_prints_one_line(capsys):
@@ -76,7 +78,7 @@ def stub(x):
     raise NotImplementedError
 
 
-@pytest.mark.parametrize("answer", [None, ..., stub])
+@pytest.mark.parametrize("answer", [..., stub])
 def test_what_is_not_attempted(answer, capsys):
     check_double(answer)
     assert capsys.readouterr().out == "Not attempted yet.\n"
@@ -96,9 +98,11 @@ def test_right_answers(answer, capsys):
         (lambda x: x, "where 2 was expected, yours is 1|where -4 was expected, yours is -2"),
         (lambda x: 2 * x[:1], r"should have shape \(2,\), got \(1,\)"),
         (lambda x: x * torch.nan, "contains NaN"),
+        (torch.tensor([2.0, -4.0]), "^the check got a Tensor: hand over the function itself"),
+        (None, "^the check got None: hand over the function itself"),
         (lambda x: "2x", "should be a tensor or a number, got str"),
-        (lambda: 2, "your code stopped with TypeError"),
-        (lambda x: 1 / 0, "your code stopped with ZeroDivisionError: division by zero"),
+        (lambda: 2, "your code stopped with TypeError: "),
+        (lambda x: 1 / 0, r"stopped with ZeroDivisionError in line \d+, `\(lambda x: 1 .*`: division by zero"),
     ],
 )
 def test_wrong_answers_are_told_why(answer, message):
@@ -106,6 +110,61 @@ def test_wrong_answers_are_told_why(answer, message):
         check_double(answer)
     (line,) = caught.value._render_traceback_()
     assert "Not yet." in line and str(caught.value) in line
+
+
+def helper(x):
+    return x @ torch.eye(3)
+
+
+def calls_a_helper(x):
+    return helper(x)
+
+
+def stops_in_the_library(x):
+    return torch.nn.functional.conv2d(x, x)
+
+
+class Answer:
+    def __call__(self, x):
+        return x.nothing
+
+
+@pytest.mark.parametrize(
+    "answer, line",
+    [
+        (calls_a_helper, "return x @ torch.eye(3)"),
+        (stops_in_the_library, "return torch.nn.functional.conv2d(x, x)"),
+        (torch.no_grad()(calls_a_helper), "return x @ torch.eye(3)"),
+        (Answer(), "return x.nothing"),
+    ],
+)
+def test_the_readers_own_line_is_quoted(answer, line):
+    with pytest.raises(WrongAnswer) as caught:
+        check_double(answer)
+    assert f", `{line}`: " in str(caught.value)
+    lines = Path(__file__).read_text(encoding="utf-8").splitlines()
+    assert lines[int(str(caught.value).split("in line ")[1].split(",")[0]) - 1].strip() == line
+
+
+def test_a_line_that_cannot_be_read_is_only_counted():
+    namespace = {}
+    exec("def answer(x):\n    return x.nothing", namespace)
+    with pytest.raises(WrongAnswer, match="^your code stopped with AttributeError in line 2: "):
+        check_double(namespace["answer"])
+
+
+def test_one_number_is_asked_for_in_words():
+    with pytest.raises(WrongAnswer, match=r"^it should be one number, got a tensor of shape \(1,\)$"):
+        diagnose("it", torch.zeros(1), torch.tensor(0.0))
+    with pytest.raises(WrongAnswer, match=r"^it should have shape \(2,\), got one number$"):
+        diagnose("it", 0, torch.zeros(2))
+
+
+def test_fresh_tables_are_tables_and_never_the_same():
+    for T in (1, 2, 30):
+        a, b = (random_alpha_bar(T, fresh_generator()) for _ in range(2))
+        assert a.shape == (T + 1,) and a.dtype == torch.float64 and not torch.equal(a, b)
+        assert a[0] == 1 and bool((a.diff() < 0).all()) and 0.1 < a[-1] < 0.5
 
 
 @given(st.floats(-1e3, 1e3), st.floats(1e-3, 1))

@@ -110,6 +110,7 @@ WRONG: list[tuple[Any, Callable[..., Any], str]] = [
     (check_smallest_beta_T, lambda T, snr: smallest_bisect(T, snr, power=0.5), "a ratio of rates"),
     (check_smallest_beta_T, lambda T, snr: T * (1e-4 + smallest_bisect(T, snr)) / 2, "the sum of the beta_t"),
     (check_smallest_beta_T, lambda T, snr: 0.02, "is wrong: where"),
+    (check_smallest_beta_T, lambda T, snr: smallest_bisect(T, snr) + 5e-4, "is close, but too coarse"),
     (check_zero_terminal, lambda a: mapped(a.sqrt()), "you returned the signal rate"),
     (check_zero_terminal, mapped, "you moved alpha_bar itself"),
     (check_zero_terminal, lambda a: (a.sqrt() - a[-1].sqrt()) ** 2, "you took a_T off and stopped"),

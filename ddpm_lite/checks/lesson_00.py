@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -11,13 +11,12 @@ from ..diffusion import Denoiser, GaussianDiffusion
 from ..oracle import MixtureOracle
 from ..sampling import Step, ddim_steps, ddpm_steps
 from ..schedules import linear_beta_schedule
-from .machinery import WrongAnswer, diagnose, exercise
+from .machinery import WrongAnswer, diagnose, exercise, fresh_generator
 
 
 def _world() -> tuple[torch.Generator, GaussianDiffusion, MixtureOracle]:
     """Fresh randomness, and of it fresh data, five kinds of "digit", with their exact denoiser."""
-    generator = torch.Generator()
-    generator.seed()
+    generator = fresh_generator()
     diffusion = GaussianDiffusion(linear_beta_schedule(60))
     return generator, diffusion, MixtureOracle(diffusion, torch.rand(5, 1, 28, 28, generator=generator) * 2 - 1, 0.3)
 
@@ -33,8 +32,22 @@ def check_digits_from_seed(answer: Callable[[GaussianDiffusion, Denoiser, int], 
         return list(ddim_steps(diffusion, model, shape, n_steps=n_steps, eta=eta, generator=generator))
 
     before = torch.get_rng_state()
-    got = answer(diffusion, model, seed)
+    try:
+        got = answer(diffusion, model, seed)
+    except (TypeError, AttributeError) as error:
+        if "torch.Generator" not in str(error) and "'int' object has no attribute 'device'" not in str(error):
+            raise
+        raise WrongAnswer(
+            "generator= wants a torch.Generator, not the seed itself: torch.Generator().manual_seed(seed)"
+        ) from error
     touched = not torch.equal(before, torch.get_rng_state())
+    if isinstance(got, Iterator):
+        raise WrongAnswer(
+            "you return the sampler before it took a step: go through its steps with `for step in ...` and return the "
+            "last step.x, or let `sample` do it"
+        )
+    if isinstance(got, list) and got and isinstance(got[-1], Step):
+        raise WrongAnswer("you return all steps; the digits are what the last one made, its x")
     if isinstance(got, Step):
         raise WrongAnswer("you return a whole Step; the images it made are step.x")
     if isinstance(got, Tensor) and got.shape == shape:
@@ -61,7 +74,7 @@ def check_digits_from_seed(answer: Callable[[GaussianDiffusion, Denoiser, int], 
         "this is the sample by T steps; wanted are 10": run(seed, n_steps=diffusion.T)[-1].x,
     }
     diagnose("the batch of digits", got, steps[-1].x, mistakes, tol=1e-4)
-    return "With eta = 0, the noise at the start decides everything: a seed is a digit's name."
+    return "With eta = 0 and 10 steps, the noise at the start decides everything: the seed names the digits."
 
 
 @exercise
@@ -88,7 +101,7 @@ def check_count_evaluations(answer: Callable[[Callable[[Denoiser], object], Deno
     want = n_images * n_steps
     mistakes = {
         "your count is 0: give `run` your counter, which calls the model, not the model itself": 0,
-        "you counted calls; each call asks about a whole batch, len(x_t) images": n_steps,
+        "you counted calls (or channels: x_t is (B, 1, 28, 28)); a call asks about a batch of len(x_t) images": n_steps,
         "you counted the images once; the network looks at each of them in every step": n_images,
         "you counted pixels; count images, len(x_t) of them in a call": want * 28 * 28,
         "you counted one call too few: count each, also the first": want - n_images,

@@ -8,29 +8,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .machinery import WrongAnswer, diagnose, exercise
-
-
-def _fresh() -> torch.Generator:
-    generator = torch.Generator()
-    generator.seed()
-    return generator
-
-
-def _table(T: int, generator: torch.Generator) -> Tensor:
-    """A random alpha_bar table, (T+1,), that falls from 1 to between 0.1 and 0.5."""
-    beta = 0.02 + torch.rand(T, generator=generator, dtype=torch.float64)
-    total = 0.7 + 1.5 * torch.rand(1, generator=generator, dtype=torch.float64)
-    log = torch.cat([torch.zeros(1, dtype=torch.float64), -beta.cumsum(0) / beta.sum() * total])
-    return log.exp()
+from .machinery import WrongAnswer, diagnose, exercise, fresh_generator, random_alpha_bar
 
 
 @exercise
 def check_q_sample(answer: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> str:
     """Check ``q_sample(x_0, t, eps, alpha_bar)``: eq. 4 for a batch whose images have a time each."""
-    generator = _fresh()
+    generator = fresh_generator()
     for B, C, T in ((6, 1, 9), (3, 3, 20)):
-        alpha_bar = _table(T, generator)
+        alpha_bar = random_alpha_bar(T, generator)
         t = torch.randperm(T, generator=generator)[:B] + 1
         t[0] = T  # the last entry is drawn in every test
         x_0 = torch.rand(B, C, 5, 4, generator=generator, dtype=torch.float64) * 2 - 1
@@ -57,15 +43,34 @@ def check_q_sample(answer: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -
                 a[:1].expand(B).sqrt(), (1 - a[:1].expand(B)).sqrt()
             ),
         }
-        got = answer(x_0.clone(), t.clone(), eps.clone(), alpha_bar.clone())
+        got, again = (_call(answer, x_0, t, eps, alpha_bar) for _ in range(2))
+        if isinstance(got, Tensor) and isinstance(again, Tensor) and not torch.equal(got, again):
+            raise WrongAnswer("two calls with the same eps gave two results: use the eps that is given, draw none")
         diagnose("x_t", got, jump(a.sqrt(), (1 - a).sqrt()), mistakes, tol=1e-5)
     return "This is the line that training calls, once a batch."
+
+
+def _call(answer: Callable[..., Tensor], x_0: Tensor, t: Tensor, eps: Tensor, alpha_bar: Tensor) -> Tensor:
+    """Ask for x_t; where the rates do not fit the images, say which shape they should have."""
+    advice = (
+        "your rates do not fit the images: alpha_bar[t] has shape (B,); make it (B, 1, 1, 1), one number for each "
+        "image, by alpha_bar[t].view(-1, 1, 1, 1)"
+    )
+    try:
+        got = answer(x_0.clone(), t.clone(), eps.clone(), alpha_bar.clone())
+    except RuntimeError as error:
+        if "must match the size" in str(error):
+            raise WrongAnswer(advice) from error
+        raise
+    if isinstance(got, Tensor) and got.numel() > x_0.numel():
+        raise WrongAnswer(advice)
+    return got
 
 
 @exercise
 def check_recover_eps(answer: Callable[[Tensor, Tensor, float], Tensor]) -> str:
     """Check ``recover_eps(x_t, x_0, alpha_bar_t)``: eq. 4 solved for eps."""
-    generator = _fresh()
+    generator = fresh_generator()
     for _ in range(2):
         a = float(0.2 + 0.6 * torch.rand(1, generator=generator))
         x_0 = torch.rand(4, 1, 5, 5, generator=generator, dtype=torch.float64) * 2 - 1
@@ -89,14 +94,16 @@ def check_recover_eps(answer: Callable[[Tensor, Tensor, float], Tensor]) -> str:
 @exercise
 def check_jump_from(answer: Callable[[float, float], tuple[float, float]]) -> str:
     """Check ``jump_from(alpha_bar_s, alpha_bar_t)``: a and v of ``q(x_t | x_s) = N(a x_s, v I)``, s < t."""
-    generator = _fresh()
-    table = _table(30, generator)
+    generator = fresh_generator()
+    table = random_alpha_bar(30, generator)
     i = int(torch.randint(3, 12, (1,), generator=generator))
     for s, t in ((i, i + 9), (i, i + 1), (0, 17)):
         A, B = float(table[s]), float(table[t])
         got = answer(A, B)
         if not isinstance(got, (tuple, list, Tensor)) or len(got) != 2:
             raise WrongAnswer("your function should return two numbers, a and v")
+        if any(part is None for part in got):
+            raise WrongAnswer("a or v is None: your function should return two numbers, a and v")
         ratio = B / A
         mistakes = {
             "your a is the ratio alpha_bar_t / alpha_bar_s; variances have that ratio, so a is its root": (
@@ -113,6 +120,7 @@ def check_jump_from(answer: Callable[[float, float], tuple[float, float]]) -> st
                 math.sqrt(1 / ratio), 1 - 1 / ratio
             ),
             "your v is 1 - a; the squares sum to 1: v = 1 - a^2": (math.sqrt(ratio), 1 - math.sqrt(ratio)),
+            "you return v first; wanted are a, then v": (1 - ratio, math.sqrt(ratio)),
         }  # fmt: skip
         as_tensor = {why: torch.tensor(pair, dtype=torch.float64) for why, pair in mistakes.items()}
         if s == 0:  # there the formula of q(x_t | x_0) is right, and several mistakes coincide
@@ -126,7 +134,7 @@ def check_jump_from(answer: Callable[[float, float], tuple[float, float]]) -> st
 @exercise
 def check_buggy_variance(answer: Callable[[Tensor], Tensor]) -> str:
     """Check ``buggy_variance(alpha_bar)``: Var(sqrt(alpha_bar_t) x_0 + (1 - alpha_bar_t) eps), Var(x_0) = 1."""
-    a = _table(15, _fresh())
+    a = random_alpha_bar(15, fresh_generator())
     mistakes = {
         "that is 1 everywhere, as the right line has it; here the noise is multiplied by 1 - alpha_bar_t, and a factor "
         "c multiplies the variance by c^2": torch.ones_like(a),

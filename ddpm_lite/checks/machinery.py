@@ -1,9 +1,12 @@
 """What all checks are made of: ``verify`` for the claims of a lesson, ``exercise`` and ``diagnose`` for the answers of
-a reader."""
+a reader, ``fresh_generator`` and ``random_alpha_bar`` for the inputs that an answer is tried on."""
 
 from __future__ import annotations
 
 import functools
+import inspect
+import linecache
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -71,15 +74,18 @@ def exercise(check: Callable[[Any], str]) -> Callable[[Any], None]:
     """Make a check of a reader's answer: print "not attempted yet", or "Correct.", or raise ``WrongAnswer``.
 
     ``check(answer)`` returns a sentence for a right answer and raises ``WrongAnswer`` for a wrong one. An answer is a
-    function or a value. NotImplementedError, or an answer ``...`` or None, counts as not attempted. Any other error in
-    a reader's function becomes a WrongAnswer that quotes it.
+    function, or anything else that can be called. One that raises NotImplementedError counts as not attempted, and so
+    does ``...``. Any other error in a reader's function becomes a WrongAnswer that quotes it and the reader's line.
     """
 
     @functools.wraps(check)
     def run(answer: Any) -> None:
-        if answer is None or answer is ...:
+        if answer is ...:
             print("Not attempted yet.")
             return
+        if not callable(answer):
+            given = "None" if answer is None else f"a {type(answer).__name__}"
+            raise WrongAnswer(f"the check got {given}: hand over the function itself, its name without ( )")
         try:
             message = check(answer)
         except NotImplementedError:
@@ -87,11 +93,25 @@ def exercise(check: Callable[[Any], str]) -> Callable[[Any], None]:
         except WrongAnswer:
             raise
         except Exception as error:
-            raise WrongAnswer(f"your code stopped with {type(error).__name__}: {error}") from error
+            what = f"your code stopped with {type(error).__name__}{_readers_line(answer, error)}: {error}"
+            raise WrongAnswer(what) from error
         else:
             print(f"Correct. {message}")
 
     return run
+
+
+def _readers_line(answer: Any, error: Exception) -> str:
+    """Where the error left the file of the reader's function, as " in line 3, `return x`"; "" if it never got there."""
+    answer = inspect.unwrap(answer)
+    code = getattr(answer, "__code__", None) or getattr(type(answer).__call__, "__code__", None)
+    frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    first = next((i for i, (its_code, _) in enumerate(frames) if its_code is code), len(frames))
+    lines = [(its.co_filename, line) for its, line in frames[first:] if its.co_filename == frames[first][0].co_filename]
+    if not lines:
+        return ""
+    text = linecache.getline(*lines[-1]).strip()
+    return f" in line {lines[-1][1]}" + (f", `{text}`" if text else "")
 
 
 def diagnose(
@@ -110,7 +130,10 @@ def diagnose(
     except (TypeError, ValueError, RuntimeError):
         raise WrongAnswer(f"{what} should be a tensor or a number, got {type(got).__name__}") from None
     if value.shape != want.shape:
-        raise WrongAnswer(f"{what} should have shape {tuple(want.shape)}, got {tuple(value.shape)}")
+        shape = tuple(value.shape)
+        if want.ndim == 0:
+            raise WrongAnswer(f"{what} should be one number, got a tensor of shape {shape}")
+        raise WrongAnswer(f"{what} should have shape {tuple(want.shape)}, got {shape or 'one number'}")
     value, want = value.detach().double(), want.double()
     if bool(value.isnan().any()):
         raise WrongAnswer(
@@ -124,6 +147,21 @@ def diagnose(
     worst = int((value - want).abs().argmax())
     expected, yours = (f"{float(a.flatten()[worst]):.6g}" for a in (want, value))
     raise WrongAnswer(f"{what} is wrong: where {expected} was expected, yours is {yours}")
+
+
+def fresh_generator() -> torch.Generator:
+    """A generator that is seeded anew by the system: an answer is tried on other numbers each time."""
+    generator = torch.Generator()
+    generator.seed()
+    return generator
+
+
+def random_alpha_bar(T: int, generator: torch.Generator) -> Tensor:
+    """A random table alpha_bar, (T+1,) float64, that falls from 1 to between 0.1 and 0.5, no two steps alike."""
+    beta = 0.02 + torch.rand(T, generator=generator, dtype=torch.float64)
+    total = 0.7 + 1.5 * torch.rand(1, generator=generator, dtype=torch.float64)
+    log = torch.cat([torch.zeros(1, dtype=torch.float64), -beta.cumsum(0) / beta.sum() * total])
+    return log.exp()
 
 
 def _close(a: Tensor, b: Tensor, tol: float) -> bool:

@@ -318,7 +318,7 @@ figure = plots.plot_strip([plots.image_grid(x, 8) for x in frames], labels, n=4)
 plots.show(figure, alt="Eight digits and their forks: near copies at small t, strangers at t = T.")
 
 # %% [markdown]
-# In numbers. *Same digit*: the share of forks that a classifier calls like their original. *Coarse*: means over $7\times7$ pixels; *fine*: the rest. With $D_t$ the mean squared distance of forks from their original, and $D$ that of other samples, $1-D_t/D$ is settled: 1 at $t=0$, about 0 at $t=T$.
+# In numbers. *Same digit*: the share of forks that a classifier calls like their original. *Coarse*: means over $7\times7$ pixels; *fine*: the rest. With $D_t$ the mean squared distance of forks from their original, and $D_t'$ that from the other originals, $1-D_t/D_t'$ is settled: 1 at $t=0$, about 0 at $t=T$.
 #
 # Which curve falls first? (32 forks a point: a share near one half is uncertain by 0.09 or more.)
 
@@ -334,9 +334,12 @@ def distances(x, y):  # of the coarse parts, and of the rest
 
 finished, originals = path[-1], path[-1][:8].repeat(K, 1, 1, 1)
 digits = features_and_p(finished)[1].argmax(1)  # (64,)
-unrelated = [distances(finished[:8], finished.roll(i, 0)[:8]) for i in range(1, 64)]
-unrelated = torch.stack(unrelated).mean(0)
-settled = torch.stack([1 - distances(x, originals) / unrelated for x in forks.values()])  # (11, 2)
+settled = []
+for x in forks.values():
+    rolled = [x.view(K, 8, 1, 28, 28).roll(i, 1).flatten(0, 1) for i in range(1, 8)]
+    others = torch.stack([distances(y, originals) for y in rolled]).mean(0)
+    settled.append(1 - distances(x, originals) / others)  # coarse, fine
+settled = torch.stack(settled)  # (11, 2)
 calls = [features_and_p(x)[1].argmax(1) for x in forks.values()]
 same = torch.stack([(call == digits[:8].repeat(K)).float().mean() for call in calls])
 assert settled[0].min() == 1 and same[0] == 1
@@ -353,7 +356,7 @@ widgets.scrub(frames, labels=labels, n_columns=8, title="fork", curve=curves)
 #
 # A network that knew its training images by heart would draw nothing new. How far is each sample from its nearest training image? Compare with test images, which the network never saw, and with copies.
 #
-# Look at the ten samples nearest to a training image, and those images below: the same strokes? Then at the histogram.
+# Look at the ten samples nearest to a training image, and those images below: the same strokes? Then at the curves.
 
 # %%
 train, test = mnist("train", full=False), mnist("test", full=False)
@@ -370,13 +373,13 @@ pairs = [finished[closest], seen[to_seen[closest].argmin(1)].view(-1, 1, 28, 28)
 figure = plots.plot_images(torch.cat(pairs), n_columns=10, width=9)
 plots.show(figure, alt="The ten samples nearest to a training image, and below each that image.")
 figure = plots.plot_nearest(nearest)
-plots.show(figure, alt="Distances to the nearest training image: test images, samples, copies.")
+plots.show(figure, alt="Shares nearer than a distance: copies rise at once, the others later.")
 for name in ("samples", "test"):  # the stored study
     low, middle = study["nearest"][name]["quantiles"][:2]
     print(f"{study['nearest']['searched']}; {name}: 5 % within {low:.1f}, half within {middle:.1f}")
 
 # %% [markdown]
-# Copies would stand at the left. Two limits: this page searches 10,000 of the 60,000 images that the network was trained on (the printed lines say what the study searched); and pixels are a crude measure: every 1 is near to some 1.
+# Copies would rise at the left. Two limits: this page searches 10,000 of the 60,000 images that the network was trained on (the printed lines say what the study searched); and pixels are a crude measure: every 1 is near to some 1.
 #
 # ## The same thing in the library
 #
@@ -395,9 +398,9 @@ torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=1e-2)
 # %% [markdown]
 # ## What we saw
 #
-# - Taking the posterior mean of $\hat x_0$ *is* Algorithm 2, until somebody clips.
-# - Clipping bounds what one step can do wrong. Where a step divides by almost no signal, as in a short cosine chain, it decides; elsewhere the study shows how little it does.
-# - $\beta_t$ and $\tilde\beta_t$ differ at small $t$ only; the last step adds no noise.
+# - The posterior mean of $\hat x_0$ *is* Algorithm 2, until clipped.
+# - Clipping bounds what a step can do wrong. Where one divides by almost no signal, as in a short cosine chain, it decides; elsewhere the study says what it does.
+# - $\beta_t$ and $\tilde\beta_t$ differ at small $t$ only; the last step adds none.
 # - Coarse before fine.
 #
 # ## Exercises

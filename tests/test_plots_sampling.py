@@ -113,17 +113,19 @@ def test_settled_shares() -> None:
         plots.plot_settled([0, 1, 2], {"fine": [1.0, 0.5]})
 
 
-def test_nearest_histograms_have_area_one() -> None:
-    distances = {"samples": torch.tensor([4.0, 5.0, 6.0]), "test images": torch.linspace(3, 8, 50)}
+def test_nearest_shows_shares_below_each_distance() -> None:
+    distances = {"samples": torch.tensor([6.0, 4.0, 5.0]), "test images": torch.linspace(3, 8, 50)}
     figure = plots.plot_nearest(distances)
     (axis,) = figure.axes
-    for patch in axis.patches:
-        height, edges, _ = patch.get_data()
-        assert float((height * np.diff(edges)).sum()) == pytest.approx(1)
-        assert edges[-1] >= 8
+    for line, d in zip(axis.lines, distances.values(), strict=True):
+        x, share = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+        for limit in (3.5, 5.5, 9.0):
+            shown = share[np.searchsorted(x, limit, side="right") - 1]
+            assert shown == pytest.approx(float((d <= limit).float().mean()))
+    assert axis.get_xlim()[1] >= 8
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["samples (3)", "test images (50)"]
     plots.png_bytes(figure)
-    for bad in ({}, {"samples": torch.zeros(0)}):
+    for bad in ({}, {"samples": torch.zeros(0)}):  # nothing to draw
         with pytest.raises(ValueError, match="distances: got none"):
             plots.plot_nearest(bad)
 

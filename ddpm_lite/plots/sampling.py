@@ -136,19 +136,18 @@ def plot_settled(times: Sequence[int], curves: Mapping[str, Any], *, chance: flo
 
 
 def plot_nearest(distances: Mapping[str, Any]) -> Figure:
-    """Draw how far images of several kinds are from the nearest training image: one histogram for each kind.
+    """Draw which share of images is nearer to a training image than a distance, over the distance, for several kinds.
 
-    distances: name -> (N,), Euclidean, at most 5 kinds; each histogram has area 1.
+    distances: name -> (N,), each image's distance to its nearest training image, at most 8 kinds.
     """
-    values = {name: as_array(name, d).astype(float).ravel() for name, d in distances.items()}
+    values = {name: np.sort(as_array(name, d).astype(float).ravel()) for name, d in distances.items()}
     if not values or any(not len(d) for d in values.values()):
         raise ValueError("distances: got none, wanted name -> distances, at least one of each kind")
-    edges = np.linspace(0, 1.05 * max(d.max() for d in values.values()), 41)
+    end = 1.03 * max(d[-1] for d in values.values())
     figure, axis = new_figure(size=(8, 3.6))
-    for (name, d), color in zip(values.items(), PALETTE, strict=False):
-        height, _ = np.histogram(d, edges, density=True)
-        axis.stairs(height, edges, fill=True, color=color, alpha=0.25)
-        axis.stairs(height, edges, color=color, linewidth=2.2, label=f"{name} ({len(d)})")
-    axis.set(xlabel="distance to the nearest training image", ylabel="density", xlim=(0, edges[-1]))
-    axis.legend()
+    for (name, d), color, style in zip(values.items(), PALETTE, ("-", "-", "--", ":") * 2, strict=False):
+        x, share = np.concatenate([[0], d, [end]]), np.concatenate([np.arange(len(d) + 1) / len(d), [1]])
+        axis.step(x, share, where="post", color=color, linestyle=style, label=f"{name} ({len(d)})")
+    axis.set(xlabel="distance to the nearest training image", ylabel="share nearer", xlim=(0, end), ylim=(0, 1.03))
+    axis.legend(loc="lower right")
     return figure

@@ -1,8 +1,9 @@
 """How quality grows over a long run, while its loss hardly falls: ``python benchmarks/history.py runs/mnist``.
 
 Reads the folder of ``python -m ddpm_lite train --keep-every ...``: history.csv for the loss, each step-N.safetensors
-and model.safetensors for the quality of their samples. Writes ddpm_lite/assets/mnist_history.json, drawn in lesson 06.
-Every model is scored with the same noise. Scores that a file at --out holds already, of the same weights, are kept.
+and, once the run is done, model.safetensors for the quality of their samples. Writes
+ddpm_lite/assets/mnist_history.json, which lesson 06 draws. Every model is scored with the same noise. Scores that
+a file at --out holds already, of the same weights, are kept.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ def main() -> None:
     p.add_argument("--n-steps", type=int, default=50, help="DDIM steps (default 50)")
     a = p.parse_args()
     mnist("train", full=True)  # fails early where only the subset is at hand
-    models = [*sorted(a.run.glob("step-*.safetensors")), a.run / "model.safetensors"]
+    models = [p for p in [*sorted(a.run.glob("step-*.safetensors")), a.run / "model.safetensors"] if p.exists()]
+    if not models:
+        sys.exit(f"{a.run} holds no model: train with --keep-every, or to the end")
     cards = [read_card(path) for path in models]
     old = json.loads(a.out.read_text("utf-8")) if a.out.exists() else {}
     same = {"n": a.n, "sampler": f"ddim, {a.n_steps} steps, seed 0", "machine": machine()}

@@ -247,4 +247,7 @@ def explore(
         raise ValueError("controls: got none, wanted at least one setting = (low, high, step, default)")
     names, doc = dict(names or {}), (function.__doc__ or "Picture").strip()
     parts = {name: _control(name, choice, names.get(name, name)) for name, choice in controls.items()}
+    named = [part for part in parts.values() if not isinstance(part, ipywidgets.Checkbox)]
+    for part in named:  # controls line up
+        part.style.description_width = f"{0.65 * max(len(other.description) for other in named) + 0.5:.1f}em"
     return Explore(function, alt or doc.splitlines()[0], parts)

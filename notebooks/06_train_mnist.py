@@ -147,7 +147,7 @@ for name in list(choices)[: 2 if FAST else 3]:
 # The leash: a gradient $g$ of norm $\|g\|>1$ is replaced by $g/\|g\|$. One odd batch cannot throw the weights far.
 
 # %%
-K, w = 2000, 250
+K, w = 1800, 225
 recipe = TrainConfig(n_steps=K, batch_size=64, lr=3e-3, warmup_steps=w, compile=not FAST)
 eta = torch.tensor([recipe.lr_at(k) / recipe.lr for k in range(1, K + 1)])  # (K,)
 verify("eta at three k", torch.tensor([1 / w, 1, 0.5]), eta[[0, w - 1, (K + w) // 2]], tol=1e-3)

@@ -92,6 +92,7 @@ def anatomy(model: nn.Module, shape: Sequence[int] = (1, 28, 28)) -> list[Part]:
         network(torch.empty(1, *sizes, dtype=dtype, device="meta"), torch.ones(1, dtype=torch.int64, device="meta"))
 
     resolutions = sorted({call.resolution for call in calls if call.resolution}, key=math.prod, reverse=True)
+    levels: dict[Any, int] = {resolution: level for level, resolution in enumerate(resolutions)}
     parts, counted = [], set()
     for call in calls:
         own = {id(p): p.numel() for p in call.module.parameters(recurse=False) if id(p) not in counted}
@@ -101,7 +102,7 @@ def anatomy(model: nn.Module, shape: Sequence[int] = (1, 28, 28)) -> list[Part]:
         around: _Call | None = call
         while around is not None and around.resolution is None:
             around = around.inside
-        level = None if around is None else resolutions.index(around.resolution)
+        level = None if around is None else levels[around.resolution]
         shape_out = () if call.output is None else tuple(call.output.shape[1:])
         figures = sum(own.values()), call.multiply_adds, call.activation_bytes
         parts.append(Part(call.name, type(call.module).__name__, shape_out, level, *figures))

@@ -18,12 +18,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 KINDS = {  # what a box of plot_unet stands for: its color
-    "convolution": "#BBBBBB",
-    "residual block": PALETTE[5],
-    "residual block + attention": PALETTE[4],
-    "down": PALETTE[2],
-    "up": PALETTE[3],
-}
+    "convolution": "#BBBBBB", "residual block": PALETTE[5], "residual block + attention": PALETTE[4],
+    "down": PALETTE[2], "up": PALETTE[3],
+}  # fmt: skip
 SKIP, TIME = PALETTE[0], PALETTE[1]
 
 
@@ -35,6 +32,8 @@ def plot_unet(model: nn.Module, shape: Sequence[int] = (1, 28, 28), *, width: fl
     shape: of one image x_t, (C, H, W); width: in inches.
     Raises: TypeError if the model is no `UNet`; ValueError for a shape that it does not take.
     """
+    from matplotlib.patches import FancyBboxPatch
+
     from ..unet import UNet
 
     if not isinstance(model, UNet):
@@ -52,7 +51,8 @@ def plot_unet(model: nn.Module, shape: Sequence[int] = (1, 28, 28), *, width: fl
         high = tall[box["level"]]
         if box["kind"] in KINDS:
             edge = {"ec": TIME, "lw": 2.5} if "block" in box["kind"] else {"ec": "black", "lw": 0.8}
-            axis.add_patch(_rectangle((x - 0.36, y - high / 2), 0.72, high, fc=KINDS[box["kind"]], **edge))
+            round_box = {"boxstyle": "round,pad=0,rounding_size=0.08", "fc": KINDS[box["kind"]], "zorder": 3}
+            axis.add_patch(FancyBboxPatch((x - 0.36, y - high / 2), 0.72, high, **round_box, **edge))
         label = str(box["channels"]) if box["kind"] in KINDS else box["kind"]
         axis.text(x, y, label, ha="center", va="center", size=text, weight="bold")
         h, w = box["size"]
@@ -77,7 +77,7 @@ def plot_unet(model: nn.Module, shape: Sequence[int] = (1, 28, 28), *, width: fl
         axis.plot([0, 0, n - 1, n - 1], [0.3, top, top, 0.4], color=SKIP, lw=2, ls="--")
         axis.plot([n - 1], [0.39], marker="v", ms=0.5 * text, color=SKIP)
         axis.text(n - 1.1, 0.35, "$+$ gate$(t)$ $x_t$", color=SKIP, size=0.85 * text, ha="right", va="bottom")
-    _legend(axis, model, n, -step * lowest - tall[lowest] / 2 - 1.0)
+    _legend(axis, {box["kind"] for box in boxes})
     axis.set(xlim=(-0.6, n - 0.4), ylim=(-step * lowest - tall[lowest] / 2 - 1.75, tall[0] / 2 + 1.5))
     axis.set_axis_off()
     return figure
@@ -91,7 +91,8 @@ def _boxes(model: Any, shape: Sequence[int]) -> tuple[list[dict[str, Any]], list
     parts = {part.name: part for part in anatomy(model, shape)}
     channels, *size = shape
     boxes: list[dict[str, Any]] = [{"kind": "$x_t$", "channels": channels, "size": tuple(size), "level": 0}]
-    skips, waiting = [], []
+    skips: list[tuple[int, int]] = []
+    waiting: list[int] = []
     names = ["stem", *(f"{side}.{i}" for side in ("down", "middle", "up") for i in range(len(getattr(model, side))))]
     for name in [*names, "head"]:
         layer, part = model.get_submodule(name), parts[name]
@@ -107,28 +108,15 @@ def _boxes(model: Any, shape: Sequence[int]) -> tuple[list[dict[str, Any]], list
             waiting.append(len(boxes))
         out, *size = part.shape
         boxes.append({"kind": kind, "channels": out, "size": tuple(size), "level": part.level})
-    out = model.config["out_channels"]
-    boxes.append({"kind": r"$\hat\epsilon$", "channels": out, "size": tuple(shape[1:]), "level": 0})
-    return boxes, skips
+    return [*boxes, {**boxes[0], "kind": r"$\hat\epsilon$", "channels": model.config["out_channels"]}], skips
 
 
-def _rectangle(corner: tuple[float, float], width: float, height: float, **style: Any) -> Any:
-    from matplotlib.patches import FancyBboxPatch
-
-    x, y = corner
-    shape = "round,pad=0,rounding_size=0.08"
-    return FancyBboxPatch((x, y), width, height, boxstyle=shape, mutation_aspect=1, zorder=3, **style)
-
-
-def _legend(axis: Any, model: Any, n: int, y: float) -> None:
+def _legend(axis: Any, kinds: set[str]) -> None:
     """Name the colors, beneath the U."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    used = [kind for kind in KINDS if kind != "residual block + attention" or model.config["attention_levels"]]
-    if not any(name == "down" for name in used) or len(model.config["channel_mult"]) == 1:
-        used = [kind for kind in used if kind not in ("down", "up")]
-    handles: list[Any] = [Patch(fc=KINDS[kind], ec="black", lw=0.8, label=kind) for kind in used]
+    handles: list[Any] = [Patch(fc=KINDS[kind], ec="black", lw=0.8, label=kind) for kind in KINDS if kind in kinds]
     handles.append(Patch(fc="white", ec=TIME, lw=2.5, label="is told $t$"))
     handles.append(Line2D([], [], color=SKIP, lw=2, label="skip connection"))
     axis.legend(handles=handles, loc="lower center", ncols=4, fontsize=12, columnspacing=1.5, handlelength=1.4)
@@ -199,18 +187,20 @@ def plot_costs(costs: Mapping[str, Mapping[Any, Any]]) -> Figure:
     """
     if not costs:
         raise ValueError("costs: got an empty dict, wanted name -> cost_by_level(anatomy(model))")
-    panels = [("parameters", "parameters", 1e3, "thousand"), ("multiply_adds", "multiply-adds", 1e6, "million"),
-              ("activation_bytes", "activations", 1024, "KiB")]  # fmt: skip
+    panels = [
+        ("parameters", "parameters, thousand", 1e3), ("multiply_adds", "multiply-adds, million", 1e6),
+        ("activation_bytes", "activations, KiB", 1024),
+    ]  # fmt: skip
     keys = sorted({key for levels in costs.values() for key in levels}, key=lambda k: 1e9 if k is None else k)
     figure, axes = new_figure(1, 3, size=(11, 1.3 + 0.42 * len(keys) * (1 + 0.5 * (len(costs) - 1))), sharey=True)
     high = 0.8 / len(costs)
-    for axis, (field, title, unit, word) in zip(axes, panels, strict=True):
+    for axis, (field, title, unit) in zip(axes, panels, strict=True):
         for k, (name, levels) in enumerate(costs.items()):
             values = [getattr(levels[key], field) / unit if key in levels else 0.0 for key in keys]
             places = [i + high * (k - (len(costs) - 1) / 2) for i in range(len(keys))]
             bars = axis.barh(places, values, high, color=PALETTE[k], label=name)
             axis.bar_label(bars, [f"{value:.3g}" if value < 1000 else f"{value:.0f}" for value in values], padding=3)
-        axis.set(title=f"{title}, {word}", xticks=[])
+        axis.set(title=title, xticks=[])
         axis.margins(x=0.28)
         axis.grid(False)
     axes[0].set_yticks(range(len(keys)), ["time" if key is None else f"level {key}" for key in keys])
@@ -223,17 +213,16 @@ def plot_costs(costs: Mapping[str, Mapping[Any, Any]]) -> Figure:
 def plot_ablation(study: Mapping[str, Any]) -> Figure:
     """Draw a study that `benchmarks/ablation.py` wrote: a dot for each seed, their mean, and two standard errors.
 
-    study: the file's content. Panels: L_simple on held-out digits, the Frechet distance of samples with the floor of
-    real digits as a dashed line, and the share of samples that the classifier recognizes.
+    study: the file's content. Panels: L_simple on held-out digits, the Frechet distance of samples, and the share of
+    them that the classifier recognizes; beneath, what real digits reach.
     Raises: ValueError if an arm has fewer than two seeds, for then there is no error to draw.
     """
     arms = study["arms"]
     if not arms or any(len(arm["runs"]) < 2 for arm in arms.values()):
         raise ValueError("study: every arm must have at least two runs, or there is no standard error")
-    panels = [("L_simple", "$L_{simple}$, held out"), ("frechet_distance", "Frechet distance"),
-              ("recognized", "recognized")]  # fmt: skip
+    panels = {"L_simple": "$L_{simple}$, held out", "frechet_distance": "Frechet distance", "recognized": "recognized"}
     figure, axes = new_figure(1, 3, size=(11.5, 1.4 + 0.42 * len(arms)), sharey=True)
-    for axis, (field, title) in zip(axes, panels, strict=True):
+    for axis, (field, title) in zip(axes, panels.items(), strict=True):
         for i, arm in enumerate(arms.values()):
             mean, se = mean_and_se([run[field] for run in arm["runs"]])
             color = PALETTE[0] if i == 0 else PALETTE[1]
@@ -243,8 +232,10 @@ def plot_ablation(study: Mapping[str, Any]) -> Figure:
                 axis.axvline(mean, color="0.8", lw=1.5, zorder=0)
         axis.set_title(title)
     runs = [run for arm in arms.values() for run in arm["runs"]]
-    axes[1].axvline(mean_and_se([run["frechet_floor"] for run in runs])[0], color="black", ls="--", lw=1.5)
-    axes[2].axvline(mean_and_se([run["recognized_real"] for run in runs])[0], color="black", ls="--", lw=1.5)
+    axes[0].set_xlabel("lower is better", fontsize=12)
+    for axis, field, format in ((axes[1], "frechet_floor", ".0f"), (axes[2], "recognized_real", ".1%")):
+        axis.set_xlabel(f"real digits: {mean_and_se([run[field] for run in runs])[0]:{format}}", fontsize=12)
+    axes[2].xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     axes[0].set_yticks(range(len(arms)), list(arms))
     axes[0].set_ylim(len(arms) - 0.4, -0.6)
     return figure

@@ -216,11 +216,11 @@ plots.show(plots.plot_target_weights(ho), alt=alt)
 # %% [markdown]
 # ## Where are the bits? Exact denoisers first
 #
-# To store $x_0$ takes $-\log_2p(x_0)$ bits; no model needs fewer on average than the data's **entropy**. Pixels have 256 levels, so $L_0$ takes the probability of a bin (open outward at black and white):
+# Storing $x_0$ takes $-\log_2p(x_0)$ bits, on average never fewer than the data's **entropy**. With 256 levels, $L_0$ takes a bin's probability (open outward at black and white):
 #
 # $$p_\theta(x_0\mid x_1)=\int_{x_0-1/255}^{x_0+1/255}\mathcal N(x;\hat\mu,\sigma_1^2)\,dx$$
 #
-# First, **pixels from $\mathcal N(0,s^2)$**. The best $\hat x_0$ is off by $e_t=\mathrm E|x_0-\hat x_0|^2=(1/s^2+\mathrm{SNR}_t)^{-1}$ (lesson 03: precisions of two bells add). By the boxed formula,
+# **Pixels from $\mathcal N(0,s^2)$:** the best $\hat x_0$ is off by $e_t=\mathrm E|x_0-\hat x_0|^2=(1/s^2+\mathrm{SNR}_t)^{-1}$ (precisions of two bells add, lesson 03). By the boxed formula,
 #
 # $$L_{t-1}=\tfrac12\Big[\ln\frac{\sigma_t^2}{\tilde\beta_t}-1+\frac{\tilde\beta_t+c_t^2\,e_t}{\sigma_t^2}\Big].$$
 #
@@ -274,23 +274,24 @@ def measure(denoiser, x_0, times, generator):
     return dict(zip(["t", "mean", "se", "error"], torch.tensor(rows).T, strict=True))
 
 
-times = [1, 10, 100, *range(500, 1001, 10)]
+times = [1, 2, 10, 100, *range(600, 1001, 10)]
 exact_64 = measure(oracle_64, digits.repeat(2, 1, 1, 1), times, generator)
 bits, se = 784 * exact_64["mean"], 784 * exact_64["se"]  # of an image
-paid, paid_se = 10 * bits[3:].sum(), 10 * (se[3:] ** 2).sum() ** 0.5
+paid, paid_se = 10 * bits[4:].sum(), 10 * (se[4:] ** 2).sum() ** 0.5
 print(f"L_1 to L_T-1: {paid:.1f} +- {paid_se:.1f} bits an image; L_0: {bits[0]:.0f} bits an image")
-assert bits[1] < 1e-6 and bits[2] < 1e-6 and 6 - 4 * paid_se < paid < 7 + 4 * paid_se
+assert bits[0] > 100 and bits[1:4].max() < 1e-6
+assert 6 - 4 * paid_se < paid < 7 + 4 * paid_se
 
 # %% [markdown]
-# It pays 6 bits at large $t$, where your eye sees noise. Yet $L_0$ is 314 bits, although $\hat x_0$ is perfect at $t=1$: that is the price of a fixed $\sigma_1$ as wide as a level. A learned variance (a later lesson) saves it.
+# It pays 6 bits at large $t$, where your eye sees noise. Yet $L_0$ costs hundreds of bits, although $\hat x_0$ is perfect: the price of a fixed $\sigma_1$ as wide as a level. A learned variance (a later lesson) saves it.
 #
 # ## The trained network
 #
-# Now the checkpoint, on test digits it never saw. There is no entropy to compare with: nobody knows that of handwriting. Look at the left picture: which $t$ are expensive? At the right: where do most bits come from, and how few are needed to tell 64 digits apart?
+# Now the checkpoint, on test digits that it never saw; nobody knows the entropy of handwriting. Look left: which $t$ are expensive? And right: where do most bits come from?
 
 # %% tags=["cover"]
 test = mnist("test", full=False)
-chosen = test.batch(torch.randperm(len(test), generator=generator)[:48])
+chosen = test.batch(torch.randperm(len(test), generator=generator)[:40])
 times = sorted({round(1000 ** (k / 23)) for k in range(24)} | {2, 3, 4, 900, 960, 985})
 trained = measure(model, chosen, times, generator)
 curves = {"trained network, test digits": trained, "exact denoiser, 64 digits": exact_64}
@@ -314,7 +315,7 @@ assert parts["L_0"]["mean"] > width.mean() > 0.2
 # The bound spends its effort on the last grey levels, which nobody sees. $L_{\rm simple}$ spends it where the digit is decided.
 
 # %%
-film = [0, *sorted({round(1000 ** (k / 44)) for k in range(45)})]
+film = [round(1000 * (k / 44) ** 2) for k in range(45)]  # 0, 1, 2, 5, 8, ..., 1000
 eps = torch.randn(6, 1, 28, 28, generator=generator)
 noisy, guess = [chosen[:6]], [chosen[:6]]
 for t in film[1:]:
@@ -348,29 +349,30 @@ widgets.scrub(views, labels=labels, curve=curve, value=len(film) - 1, n_columns=
 from ddpm_lite import MLPDenoiser, ddpm_steps, toy
 
 torch.set_num_threads(1)  # all tensors here are small
-plane = GaussianDiffusion(linear_beta_schedule(100))
+plane = GaussianDiffusion(linear_beta_schedule(50))
 points = toy("gaussian_mixture", 4000, generator=generator)
 data, fresh, others = points.split([2000, 1000, 1000])
 weights = {
-    "plain": {y: torch.ones(101) for y in targets.TARGETS},
+    "plain": {y: torch.ones(51) for y in targets.TARGETS},
     "bound": {y: targets.bound_weight(plane, y, sigma="beta").float() for y in targets.TARGETS},
 }
 
 
-def train(target, weighting, seed, n_steps=600):
+def train(target, weighting, seed, n_steps=300):
     torch.manual_seed(seed)  # the same first weights and batches for each loss
     network, w = MLPDenoiser(width=64), weights[weighting][target]
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
     slower = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0.01, n_steps)
     for _ in range(n_steps):
-        x_0, t = data[torch.randint(2000, (256,))], torch.randint(1, 101, (256,))
+        x_0, t = data[torch.randint(2000, (256,))], torch.randint(1, 51, (256,))
         x_t = plane.q_sample(x_0, t)
-        error = targets.make_target(plane, x_0, x_t, t, target) - network(x_t, t)
+        # times 4: a small network learns a curve sooner if the points lie apart
+        error = targets.make_target(plane, x_0, x_t, t, target) - network(4 * x_t, t)
         loss = (w[t] / w[1:].mean() * error.square().mean(1)).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step(), slower.step()
-    return targets.as_eps(plane, network, target)
+    return targets.as_eps(plane, lambda x_t, t: network(4 * x_t, t), target)
 
 # %%
 angle = torch.arange(32) * math.pi / 32
@@ -384,7 +386,7 @@ def distance(a, b):
 names = ["squares of the bound, nats/dim", r"$L_{\rm simple}$", "distance of samples to data"]
 scores, walks = {name: {} for name in names}, {}
 start = torch.randn(1000, 2, generator=generator)
-x_0, t = others.repeat(10, 1), torch.randint(1, 101, (10_000,), generator=generator)
+x_0, t = others.repeat(10, 1), torch.randint(1, 51, (10_000,), generator=generator)
 eps = torch.randn(x_0.shape, generator=generator)
 x_t, options = plane.q_sample(x_0, t, eps), {"sigma": "beta", "clip": False, "x_T": start}
 for target, weighting in [(a, b) for b in ("plain", "bound") for a in targets.TARGETS]:
@@ -392,40 +394,39 @@ for target, weighting in [(a, b) for b in ("plain", "bound") for a in targets.TA
     for seed in range(3):
         denoiser = train(target, weighting, seed)
         steps = ddpm_steps(plane, denoiser, start.shape, generator=generator, **options)
-        walks[key] = torch.stack([start, *(step.x for step in steps)])  # (101, 1000, 2)
+        walks[key] = torch.stack([start, *(step.x for step in steps)])  # (51, 1000, 2)
         with torch.no_grad():
             square = (denoiser(x_t, t) - eps).square().mean(1)
-        bound = 100 * (weights["bound"]["eps"][t] * square).mean()  # a sum over t
+        bound = 50 * (weights["bound"]["eps"][t] * square).mean()  # a sum over t
         runs.append([bound, square.mean(), distance(walks[key][-1], fresh)])
     for name, values in zip(names, torch.tensor(runs).T, strict=True):
         scores[name][key] = values
 
 # %% [markdown]
-# Every dot is a training run, lower is better, the dashed line is the floor. Compare two rows at a time:
+# Every dot is a training run, lower is better, the dashed line is the floor. Compare:
 #
-# - *same weight, other target* (the last three rows): about the same, as the algebra says;
-# - *same target, other weight* (both rows of `x_0`): a plain square of $x_0$ weighs large $t$ most. Its bound is the worst, its samples are the nearest to the data.
-#
-# The best bound and the best samples are different aims. Ho et al. saw it on photographs too (see below).
+# - *same weight, other target* (the last three rows): equal on paper, not in a short training. $\epsilon$ is learned soonest.
+# - *same target, other weight*: for $\epsilon$, no difference beyond the spread: the plane has no details that nobody sees. The plain square of $x_0$ ignores small $t$, and its bound suffers.
 
 # %%
-means = {name: {key: float(x.mean()) for key, x in rows.items()} for name, rows in scores.items()}
-bounds, _, distances = means.values()
+bounds, _, distances = scores.values()
 floor = distance(others, fresh)
-alt = "Six losses, three measures: plain x_0 has the worst bound and the best samples."
+alt = "Six losses, three measures: eps is best in each, mu_tilde's samples are the furthest."
 plots.show(plots.plot_scores(scores, {names[2]: floor}), alt=alt)
-assert bounds["plain, x_0"] == max(bounds.values()) and min(distances.values()) > floor
-assert distances["plain, x_0"] == min(distances.values()) < 0.8 * distances["bound, x_0"]
+mean = {key: (float(bounds[key].mean()), float(distances[key].mean())) for key in bounds}
+assert all(mean[f"{w}, eps"] < mean[f"{w}, mu_tilde"] for w in ("plain", "bound"))
+assert floor < mean["plain, eps"][1] < mean["plain, mu_tilde"][1]
+assert mean["plain, x_0"] > mean["bound, eps"]
 
 # %%
 figure = plots.plot_clouds({key: walk[-1] for key, walk in walks.items()})
-plots.show(figure, alt="Samples of the six networks: eight spots, most distinct for the plain x_0.")
-film_2d = [*range(20), *range(20, 101, 4)]
+plots.show(figure, alt="Samples of the six networks: eight spots on a ring, most distinct for eps.")
+film_2d = [*range(10), *range(10, 51, 2)]
 
 
-def update(i):  # frame 0 is t = 0; walks begin at t = 100
+def update(i):  # frame 0 is t = 0; walks begin at t = 50
     for axis, walk in zip(figure.axes, walks.values(), strict=True):
-        axis.collections[0].set_offsets(walk[100 - film_2d[i]])
+        axis.collections[0].set_offsets(walk[50 - film_2d[i]])
 
 
 frames = plots.render_frames(figure, update, len(film_2d))
@@ -439,7 +440,7 @@ widgets.scrub(frames, labels=[f"t = {t}" for t in film_2d], value=len(film_2d) -
 # `diffusion.bound_terms` and `bits_per_dim` are the bound, `diffusion.loss` is $L_{\rm simple}$, and `ddpm_lite.targets` holds the three targets and the weights. Here are all three again, in our own lines.
 
 # %%
-t, eps = torch.full((48,), 200), torch.randn(chosen.shape, generator=generator)
+t, eps = torch.full((40,), 200), torch.randn(chosen.shape, generator=generator)
 x_t = diffusion.q_sample(chosen, t, eps)
 with torch.no_grad():
     square = (model(x_t, t) - eps).square()
@@ -460,7 +461,7 @@ torch.testing.assert_close(library.double(), bits, rtol=1e-3, atol=1e-7)
 #
 # ### Exercise 1: Count the bits of a KL (easy, 10 minutes)
 #
-# Two Gaussians for a batch of images, with one variance each for all pixels. Return KL$(q\,\|\,p)$ in **bits per dimension**, one number for each image.
+# A batch of images, two means and two variances. Return KL$(q\,\|\,p)$ in **bits per dimension**, one number an image.
 
 # %%
 from torch import Tensor

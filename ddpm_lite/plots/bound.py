@@ -57,7 +57,7 @@ def plot_bound_terms(curves: Mapping[str, Mapping[str, Any]], *, unit: str = "bi
     """Draw the terms L_{t-1} of the bound over t with their standard errors, and what they add up to.
 
     curves: name -> {"t": (K,), rising, "mean": (K,), "se": (K,)}; the term of t = 1 is L_0 and drawn as a square.
-    Left: one term, in a double logarithmic plot; the bars are two standard errors each way. Right: the sum of all
+    Left: one term, in a double logarithmic plot; the band is two standard errors each way. Right: the sum of all
     terms from 1 up to t, where terms between two measured t lie on the straight line between them.
     Raises: ValueError for no curve, lengths that differ, t that does not rise from 1, or a mean that is not finite.
     """
@@ -74,8 +74,9 @@ def plot_bound_terms(curves: Mapping[str, Mapping[str, Any]], *, unit: str = "bi
             raise ValueError(f"curves[{name!r}]['t']: got {t}, wanted times that rise from 1 on")
         if not (np.isfinite(mean).all() and np.isfinite(se).all()):
             raise ValueError(f"curves[{name!r}]: got NaN or infinite values")
-        bars = np.stack([np.minimum(2 * se, 0.99 * np.maximum(mean, 0)), 2 * se])  # a log axis has no place for <= 0
-        left.errorbar(t, mean, bars, color=color, lw=1.5, marker="o", ms=4, capsize=2, label=name)
+        tiny = 1e-12  # a logarithmic axis has no place for what is not positive
+        left.fill_between(t, np.maximum(mean - 2 * se, tiny), np.maximum(mean + 2 * se, tiny), color=color, alpha=0.25)
+        left.plot(t, np.maximum(mean, tiny), color=color, lw=1.5, marker="o", ms=4, label=name)
         if t[0] == 1:
             left.plot(t[:1], mean[:1], "s", ms=10, color=color)
         every = np.arange(t[0], t[-1] + 1)

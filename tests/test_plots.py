@@ -65,27 +65,12 @@ def test_a_short_strip_shows_each_frame_once() -> None:
 
 
 def test_a_trajectory_has_a_row_for_each_part_of_a_step() -> None:
-    step = SimpleNamespace(
-        x=torch.zeros(2, 1, 4, 4), x0_hat=torch.ones(2, 1, 4, 4), eps_hat=-torch.ones(2, 1, 4, 4)
-    )
+    step = SimpleNamespace(x=torch.zeros(2, 1, 4, 4), x0_hat=torch.ones(2, 1, 4, 4), eps_hat=-torch.ones(2, 1, 4, 4))
     figure = plots.plot_trajectory([SimpleNamespace(t=t, **vars(step)) for t in (30, 20, 10)], index=1)
     assert [axis.images[0].get_array()[0, 0] for axis in figure.axes] == [128] * 3 + [255] * 3 + [0] * 3
     assert [axis.get_xlabel() for axis in figure.axes[6:]] == ["t = 30", "t = 20", "t = 10"]
     with pytest.raises(ValueError, match="^steps: got none"):
         plots.plot_trajectory([])
-
-
-def test_schedules_are_drawn_from_the_tables() -> None:
-    one, two = diffusion(100), diffusion(200)
-    left, middle, right = plots.plot_schedules({"a": one, "b": two}).axes
-    assert left.get_xlabel() == "$t/T$" and left.get_legend_handles_labels()[1] == ["a", "b"]
-    np.testing.assert_allclose(left.lines[0].get_ydata(), one.alpha_bar)
-    np.testing.assert_allclose(middle.lines[1].get_ydata() ** 2, 1 - one.alpha_bar, atol=1e-6)
-    odds = two.alpha_bar[1:] / (1 - two.alpha_bar[1:])
-    np.testing.assert_allclose(right.lines[1].get_ydata(), odds.log(), rtol=1e-4, atol=1e-4)
-    assert plots.plot_schedules({"a": one}).axes[0].get_xlabel() == "$t$"
-    with pytest.raises(ValueError, match="^diffusions: got an empty dict"):
-        plots.plot_schedules({})
 
 
 def test_pictures_of_every_kind_become_png() -> None:
@@ -133,9 +118,7 @@ def test_show_displays_once_with_alternative_text(monkeypatch: pytest.MonkeyPatc
     import matplotlib.pyplot as pyplot
 
     shown: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    monkeypatch.setattr(
-        "IPython.display.display", lambda data, *, metadata, raw: shown.append((data, metadata))
-    )
+    monkeypatch.setattr("IPython.display.display", lambda data, *, metadata, raw: shown.append((data, metadata)))
     figure: Figure = pyplot.figure(figsize=(2, 1))
     plots.show(figure, alt="an empty figure")
     assert pyplot.get_fignums() == [], "pyplot would show it a second time"

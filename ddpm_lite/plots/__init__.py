@@ -10,7 +10,6 @@ from .base import (
     new_figure,
     picture_pixels,
     plot_images,
-    plot_schedules,
     plot_strip,
     plot_trajectory,
     png_bytes,
@@ -30,7 +29,7 @@ from .posterior import (
     plot_posterior_weights,
     plot_reverse,
 )
-from .process import plot_chains, plot_melting
+from .process import plot_chains, plot_melting, plot_schedules
 from .sampling import (
     plot_arms,
     plot_error_factors,

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..pixels import as_array, encode_png, frame_labels, image_grid, save_animation, to_uint8, views_to_pixels
+from ..pixels import encode_png, frame_labels, image_grid, save_animation, to_uint8, views_to_pixels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "PALETTE", "STYLE", "SYMBOLS", "draw_boxes", "image_grid", "new_figure", "plot_images", "plot_schedules",
+    "PALETTE", "STYLE", "SYMBOLS", "draw_boxes", "image_grid", "new_figure", "plot_images",
     "plot_strip", "plot_trajectory", "png_bytes", "render_frames", "save_animation", "show", "use_style",
 ]  # fmt: skip
 
@@ -59,9 +59,7 @@ def use_style() -> None:
     matplotlib.rcParams.update(_style())
 
 
-def new_figure(
-    n_rows: int = 1, n_columns: int = 1, *, size: tuple[float, float] | None = None, **options: Any
-) -> Any:
+def new_figure(n_rows: int = 1, n_columns: int = 1, *, size: tuple[float, float] | None = None, **options: Any) -> Any:
     """Return `(figure, axes)` as `pyplot.subplots` does, in the course's style.
 
     size: width and height in inches (100 pixels each); options: of `Figure.subplots`.
@@ -100,9 +98,7 @@ def picture_pixels(picture: Any) -> np.ndarray:
     if pixels.ndim == 3 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
     if 0 in pixels.shape or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
-        raise ValueError(
-            f"picture: got shape {pixels.shape}, wanted a Figure, (H, W), (C, H, W) or (H, W, 3)"
-        )
+        raise ValueError(f"picture: got shape {pixels.shape}, wanted a Figure, (H, W), (C, H, W) or (H, W, 3)")
     return pixels
 
 
@@ -203,35 +199,6 @@ def plot_trajectory(steps: Sequence[Any], n: int = 9, *, index: int = 0) -> Figu
         raise ValueError("steps: got none, wanted the steps of a sampler, kept in a list")
     rows = {name: [getattr(step, name)[index] for step in steps] for name in ("x", "x0_hat", "eps_hat")}
     return plot_strip(rows, [f"t = {step.t}" for step in steps], n)
-
-
-def plot_schedules(diffusions: Mapping[str, Any]) -> Figure:
-    """Draw alpha_bar, the signal and noise rates and log SNR of one or more diffusions over t.
-
-    diffusions: name -> `GaussianDiffusion`, or anything with `alpha_bar`, (T+1,), entry 0 = 1.
-    """
-    if not diffusions:
-        raise ValueError("diffusions: got an empty dict, wanted name -> GaussianDiffusion")
-    figure, (left, middle, right) = new_figure(1, 3, size=(13, 3.7))
-    tables = {
-        name: as_array(name, diffusion.alpha_bar).astype(float) for name, diffusion in diffusions.items()
-    }
-    one_T = len({len(table) for table in tables.values()}) == 1
-    for color, (name, alpha_bar) in zip(PALETTE, tables.items(), strict=False):
-        t = np.arange(len(alpha_bar)) / (1 if one_T else len(alpha_bar) - 1)
-        left.plot(t, alpha_bar, color=color, label=name)
-        middle.plot(t, np.sqrt(alpha_bar), color=color)
-        middle.plot(t, np.sqrt(1 - alpha_bar), color=color, linestyle="--")
-        with np.errstate(divide="ignore"):
-            right.plot(t[1:], np.log(alpha_bar[1:]) - np.log1p(-alpha_bar[1:]), color=color)
-    left.set(title="what is left of $x_0$", ylabel=r"$\bar\alpha_t$", ylim=(-0.03, 1.03))
-    middle.set(title="signal (full) and noise (dashed)", ylim=(-0.03, 1.03))
-    middle.set_ylabel(r"$\sqrt{\bar\alpha_t}$,  $\sqrt{1-\bar\alpha_t}$")
-    right.set(title="signal to noise", ylabel=r"$\log\,\bar\alpha_t/(1-\bar\alpha_t)$")
-    for axis in (left, middle, right):
-        axis.set_xlabel("$t$" if one_T else "$t/T$")
-    left.legend(frameon=False)
-    return figure
 
 
 def draw_boxes(axis: Any, boxes: Mapping[str, tuple[float, float, str]], arrows: Sequence[Sequence[str]]) -> None:

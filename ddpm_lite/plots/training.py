@@ -79,6 +79,8 @@ def plot_training(
     left.set(title="loss", xlabel="update", yscale="log", xlim=(0, 1.02 * n_steps))
     left.legend(loc="upper right")
     middle.set(title="share of digits recognized", xlabel="update", xlim=(0, 1.02 * n_steps), ylim=(-0.03, 1.03))
+    for axis in (left, middle):
+        axis.locator_params(axis="x", nbins=5)
     right.set_axis_off()
     if looks:
         middle.legend(loc="upper left")

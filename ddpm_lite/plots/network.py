@@ -50,17 +50,17 @@ def plot_unet(model: nn.Module, shape: Sequence[int] = (1, 28, 28), *, width: fl
         x, y = middle[i]
         high = tall[box["level"]]
         if box["kind"] in KINDS:
-            edge = {"ec": TIME, "lw": 2.5} if "block" in box["kind"] else {"ec": "black", "lw": 0.8}
-            round_box = {"boxstyle": "round,pad=0,rounding_size=0.08", "fc": KINDS[box["kind"]], "zorder": 3}
-            axis.add_patch(FancyBboxPatch((x - 0.36, y - high / 2), 0.72, high, **round_box, **edge))
+            style: dict[str, Any] = {"boxstyle": "round,pad=0,rounding_size=0.08", "fc": KINDS[box["kind"]]}
+            style |= {"ec": TIME, "lw": 2.5} if "block" in box["kind"] else {"ec": "black", "lw": 0.8}
+            axis.add_patch(FancyBboxPatch((x - 0.36, y - high / 2), 0.72, high, zorder=3, **style))
         label = str(box["channels"]) if box["kind"] in KINDS else box["kind"]
         axis.text(x, y, label, ha="center", va="center", size=text, weight="bold")
         h, w = box["size"]
         axis.text(x, y - high / 2 - 0.1, f"{h}×{w}", ha="center", va="top", size=0.8 * text, color="0.25")
     for i in range(n - 1):
         (x, y), (x_next, y_next) = middle[i], middle[i + 1]
-        style = {"arrowstyle": "-|>", "color": "black", "lw": 1.2, "shrinkA": 0, "shrinkB": 0, "mutation_scale": text}
-        axis.annotate("", (x_next - 0.38, y_next), (x + 0.38, y), arrowprops=style)
+        arrow = {"arrowstyle": "-|>", "color": "black", "lw": 1.2, "shrinkA": 0, "shrinkB": 0, "mutation_scale": text}
+        axis.annotate("", (x_next - 0.38, y_next), (x + 0.38, y), arrowprops=arrow)
     ways = sorted(skips, key=lambda pair: pair[1] - pair[0])
     for start, end in ways:
         (x, y), (x_end, _) = middle[start], middle[end]
@@ -72,13 +72,13 @@ def plot_unet(model: nn.Module, shape: Sequence[int] = (1, 28, 28), *, width: fl
         axis.plot([x_end], [foot + 0.09], marker="v", ms=0.5 * text, color=SKIP)
         plus = {"color": SKIP, "size": 0.85 * text, "ha": "right", "va": "bottom"}
         axis.text(x_end - 0.06, foot + 0.04, f"+{boxes[start]['channels']}", **plus)
+    roof = tall[0] / 2 + 0.42 + 0.34 * sum(boxes[start]["level"] == 0 for start, _ in ways)
     if model.config.get("input_skip"):
-        top = tall[0] / 2 + 0.42 + 0.34 * sum(boxes[a]["level"] == 0 for a, _ in ways)
-        axis.plot([0, 0, n - 1, n - 1], [0.3, top, top, 0.4], color=SKIP, lw=2, ls="--")
+        axis.plot([0, 0, n - 1, n - 1], [0.3, roof, roof, 0.4], color=SKIP, lw=2, ls="--")
         axis.plot([n - 1], [0.39], marker="v", ms=0.5 * text, color=SKIP)
-        axis.text(n - 1.1, 0.35, "$+$ gate$(t)$ $x_t$", color=SKIP, size=0.85 * text, ha="right", va="bottom")
+        axis.text(n / 2 - 0.5, roof + 0.04, "$+$ gate$(t)$ $x_t$", color=SKIP, size=text, ha="center", va="bottom")
     _legend(axis, {box["kind"] for box in boxes})
-    axis.set(xlim=(-0.6, n - 0.4), ylim=(-step * lowest - tall[lowest] / 2 - 1.75, tall[0] / 2 + 1.5))
+    axis.set(xlim=(-0.6, n - 0.4), ylim=(-step * lowest - tall[lowest] / 2 - 1.75, roof + 0.45))
     axis.set_axis_off()
     return figure
 

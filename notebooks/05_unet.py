@@ -37,7 +37,7 @@ generator = torch.Generator().manual_seed(0)
 #
 # A **denoiser** is a function `model(x_t, t) -> eps_hat`: from a noisy image $x_t$ and its time $t$ it guesses the noise $\hat\epsilon$, an image of the same shape.
 #
-# Here is the one that ships with the course, a **U-Net**. Numbers in boxes are channels; below stands the resolution. Follow the black arrows, down to a coarse image with many channels, and up again. Blue lines hand over what the way down has seen (a dashed one, where there is one, $x_t$ itself).
+# The course's own is a **U-Net**. Numbers in boxes are channels; below stands the resolution. Follow the black arrows, down to a coarse image with many channels, and up again. Blue lines hand over what the way down has seen (a dashed one, if any, $x_t$ itself).
 
 # %% tags=["cover"]
 import torch.nn.functional as F
@@ -343,7 +343,7 @@ torch.testing.assert_close(F.pixel_shuffle(F.pixel_unshuffle(x_0, 2), 2), x_0, r
 # %% [markdown]
 # ## What does each part buy?
 #
-# An **ablation**: train again with one part missing; all else, down to each batch, $t$ and $\epsilon$, is equal. (*time added*: a shift only. *one level*: no way down, attention kept.) The results are stored, for they take half an hour on one core.
+# An **ablation**: train again with one part missing; all else, down to each batch, $t$ and $\epsilon$, is equal. (*time added*: a shift only. *one level*: no way down, attention kept.) Results are stored: they take half an hour.
 #
 # Training was short, so samples are poor: compare rows. Small dots are seeds, large ones their means, bars two standard errors. Printed: the loss against the full network's, then the loss itself in five stretches of $t$.
 
@@ -371,9 +371,9 @@ assert bool((loss["no skips"] > 2 * loss["full"]).all())
 #
 # - A clock with many hands turns $t$ into a vector.
 # - A new residual block is the identity; scale and shift make one network into many.
-# - Attention looks everywhere and knows no places. Here its gain is too small for three seeds to show.
-# - Without skips, the loss more than doubles. Without $t$, it grows by a tenth, and samples suffer far more.
-# - *One level* has the **lower loss and the worse samples**: better at small $t$, where the loss is large, worse at large $t$, where shapes are decided.
+# - Attention looks everywhere and knows no places. Its gain is too small for three seeds.
+# - Without skips, the loss more than doubles. Without $t$, it grows by a tenth, and samples suffer more.
+# - *One level* has the **lower loss and worse samples**: better at small $t$, worse at large.
 #
 # Lesson 06 trains such a network.
 

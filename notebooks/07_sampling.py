@@ -148,13 +148,13 @@ plots.show(plots.plot_saturation(study), alt="How many pixels of x0_hat lie outs
 # All arms used the same noises; the last column compares distances with the first, pair by pair. Within two errors: nothing found.
 
 # %%
-print(f"{'arm':<27}recognized      haze  distance      less the first")
+print(f"{'arm':<27}{'recognized':<16}{'haze':<7}{'distance':<15}less the first")
 for arm in study["arms"]:
-    share, d, gap = arm["recognized"], arm["frechet"], arm["frechet_minus_first"]
-    line = f"{arm['name']:<27}{share['mean']:6.1%} ± {share['se']:.1%}"
-    line += f"{255 * arm['background']['untouched_mean']:8.2f}{d['mean']:7.1f} ± {d['se']:.1f}"
-    print(f"{line:<63}{gap['mean']:+.1f} ± {gap['se']:.1f}")
-print(f"{'real digits':<27}{study['recognized_real']:6.1%}{study['floor']['mean']:23.1f}")
+    share, haze = arm["recognized"], 255 * arm["background"]["untouched_mean"]
+    print(f"{arm['name']:<27}{share['mean']:.1%} ± {share['se']:<8.1%}{haze:<7.2f}", end="")
+    d, less = arm["frechet"], arm["frechet_minus_first"]
+    print(f"{d['mean']:.1f} ± {d['se']:<8.1f}{less['mean']:+.1f} ± {less['se']:.1f}")
+print(f"{'real digits':<27}{study['recognized_real']:<23.1%}{study['floor']['mean']:.1f}")
 plots.show(plots.plot_arms(study), alt="Both scores of each arm, with error bars.")
 
 # %% [markdown]

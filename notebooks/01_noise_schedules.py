@@ -39,7 +39,7 @@ generator = torch.Generator().manual_seed(0)
 #
 # A network learns the way back, $p_\theta(x_{t-1}\mid x_t)$, where $\theta$ are its weights. Later lessons train it. This one is about the fixed chain: how much noise, and when?
 #
-# In the picture, look at the direction of the arrows.
+# In the picture, look at the direction of the arrows; most steps are left out.
 
 # %%
 from ddpm_lite import GaussianDiffusion, linear_beta_schedule, mnist
@@ -63,7 +63,7 @@ plots.show(plots.plot_chains(x_t, times.tolist()), alt=alt)
 #
 # $$\begin{aligned}\mathrm{Var}(x_t)&=(\sqrt{1-\beta_t})^2\,\mathrm{Var}(x_{t-1})+(\sqrt{\beta_t})^2\,\mathrm{Var}(\epsilon)\\&=(1-\beta_t)\,\mathrm{Var}(x_{t-1})+\beta_t .\end{aligned}$$
 #
-# If $\mathrm{Var}(x_{t-1})=1$, this is $1-\beta_t+\beta_t=1$: the step **preserves the variance**. Nothing here needs $x_{t-1}$ to be Gaussian. We test it on a uniform one.
+# If $\mathrm{Var}(x_{t-1})=1$, this is $1-\beta_t+\beta_t=1$: the step **preserves the variance**. Any other variance moves towards 1; that of our pixels, 0.38, does. Nothing here needs $x_{t-1}$ to be Gaussian: we test it on a uniform one.
 
 # %%
 from ddpm_lite.checks import verify
@@ -74,11 +74,12 @@ for beta_t in (0.0001, 0.02, 0.5):
     eps = torch.randn(n, generator=generator, dtype=torch.float64)
     square = ((1 - beta_t) ** 0.5 * x + beta_t**0.5 * eps) ** 2
     verify(f"Var(x_t) at beta_t = {beta_t}", 1.0, square.mean(), se=square.std() / n**0.5)
+verify("variance of our pixels", 0.38, data.batch(torch.arange(len(data))).var(), tol=0.01)
 
 # %% [markdown]
-# Two ways to get it wrong: do not shrink, or add noise of standard deviation $\beta_t$ instead of $\sqrt{\beta_t}$, a slip found in much teaching code. We take 1000 steps, with the $\beta_t$ of Ho et al. 2020: from 0.0001 up to 0.02 in equal increments, the **linear schedule**.
+# Two ways to get it wrong: do not shrink, or add noise of standard deviation $\beta_t$ instead of $\sqrt{\beta_t}$, a slip that is easy to make. We take 1000 steps, with the $\beta_t$ of Ho et al. 2020: from 0.0001 up to 0.02 in equal increments, the **linear schedule**.
 #
-# A step $x_t=a\,x_{t-1}+b\,\epsilon$ gives $v_t=a^2v_{t-1}+b^2$ for the variance $v_t$, so all three ends can be verified. Look at which curve stays at 1.
+# A step $x_t=a\,x_{t-1}+b\,\epsilon$ gives $v_t=a^2v_{t-1}+b^2$ for the variance $v_t$, so the last spread of each can be verified. Look at which curve stays at 1.
 
 # %%
 T = 1000
@@ -92,11 +93,12 @@ rules = {
 figure, axis = plots.new_figure(size=(8, 3.8))
 for rule, (a, b) in rules.items():
     x, v, spread = torch.randn(20_000, generator=generator), 1.0, []
-    for t in range(T):
-        x = a[t] * x + b[t] * torch.randn(20_000, generator=generator)
-        v = a[t] ** 2 * v + b[t] ** 2
+    for a_t, b_t in zip(a, b, strict=True):
+        x = a_t * x + b_t * torch.randn(20_000, generator=generator)
+        v = a_t**2 * v + b_t**2
         spread.append(x.std())
-    verify(f"Var(x_T), {rule}", v, x.var(), se=v * (2 / 20_000) ** 0.5)
+    se = (v / (2 * 20_000)) ** 0.5  # standard error of a Gaussian's standard deviation
+    verify(f"standard deviation of x_T, {rule}", v**0.5, spread[-1], se=se)
     axis.plot(range(1, T + 1), spread, label=rule)
 axis.set(xlabel="$t$", ylabel="standard deviation of $x_t$", ylim=(0, 3.5))
 axis.legend(loc="upper left")
@@ -130,9 +132,9 @@ verify("Var(x_t | x_0) = 1 - alpha_bar_t", 1 - alpha_bar, v)
 # %% [markdown]
 # ### The ratio of the two, and the names of everything
 #
-# The **signal-to-noise ratio** is $\mathrm{SNR}_t=\bar\alpha_t/(1-\bar\alpha_t)$, so $\bar\alpha_t=\mathrm{sigmoid}(\log\mathrm{SNR}_t)$; the logarithm is 0 where signal equals noise.
+# The **signal-to-noise ratio** is $\mathrm{SNR}_t=\bar\alpha_t/(1-\bar\alpha_t)$, so $\bar\alpha_t=\frac{\mathrm{SNR}_t}{1+\mathrm{SNR}_t}=\mathrm{sigmoid}(\log\mathrm{SNR}_t)$; the logarithm is 0 where signal equals noise.
 #
-# $t$ runs from 1 to $T$, and 0 is the clean image. **t here is t in diffusers + 1.**
+# $t$ runs from 1 to $T$, and 0 is the clean image. **t here is t in diffusers + 1.** You meet the lower rows later.
 #
 # | math | here | elsewhere |
 # |---|---|---|
@@ -184,17 +186,20 @@ assert cosine_beta(1000, 0)[0] ** 0.5 < 0.0016 and 0.006 < cosine_beta(1000)[0] 
 #
 # $$\bar\alpha_t=\frac{S(u_T)-S(u_t)}{S(u_T)-S(u_0)}.$$
 #
-# Look first at where each log SNR crosses 0, where noise overtakes signal: linear at a quarter of the way, the others in the middle.
+# Almost the cosine, but its ends and steepness are knobs. Look at the dots, where noise overtakes signal: linear at a quarter of the way, the others in the middle.
 #
-# Then the same on a digit, with **one** fixed $\epsilon$, so that only the rates change. In which column do you still recognize it? The linear row gives up first. Move the slider.
+# Then at a digit, with **one** fixed $\epsilon$. The linear row gives up first: its last third is almost nothing but noise, steps that teach little. So lesson 00's network was trained with cosine. Move the slider.
 
 # %%
-from ddpm_lite import beta_schedule
+from ddpm_lite import beta_schedule, pretrained_card
 
 names = ["linear", "cosine", "sigmoid"]
 schedules = {name: GaussianDiffusion(beta_schedule(name, T=1000)) for name in names}
 equal = [int((d.alpha_bar - 0.5).abs().argmin()) for d in schedules.values()]  # SNR nearest 1
 assert equal == [259, 496, 500]
+faint = [int((d.sqrt_alpha_bar < 0.1).nonzero()[0]) for d in schedules.values()]
+print("the signal rate falls below 0.1 at t =", dict(zip(names, faint, strict=True)))
+assert faint == [674, 936, 970] and pretrained_card("mnist")["schedule"]["name"] == "cosine"
 alt = "alpha_bar, rates and log SNR over t: linear falls early, cosine and sigmoid in the middle."
 plots.show(plots.plot_schedules(schedules), alt=alt)
 
@@ -231,7 +236,7 @@ for T, expected in left.items():
     verify(f"    sum of beta = {beta.sum():.2f}", T * (1e-4 + 0.02) / 2, beta.sum())
 
 # %% [markdown]
-# **The remedy:** multiply all $\beta_t$ by $1000/T$. Then $\sum\beta_t=\frac{1000}{T}\cdot T\,\frac{\beta_1+\beta_T}{2}$ no longer contains $T$, and a chain of any length ends where the one of 1000 steps does. (Improved-diffusion's code does this; `rescale=True` is our default.)
+# **The remedy:** multiply all $\beta_t$ by $1000/T$. Then $\sum\beta_t=\frac{1000}{T}\cdot T\,\frac{\beta_1+\beta_T}{2}$ no longer contains $T$, and a chain of any length ends close to where the one of 1000 steps does. (Improved-diffusion's code does this; `rescale=True` is our default.)
 #
 # Look at the dot: the signal left at $t=T$. Shorten $T$, change $\beta_T$, then tick *times 1000/T*. ($\beta_T$ acts on the linear schedule only.)
 
@@ -294,23 +299,24 @@ axis.legend(loc="upper left")
 plots.show(figure, alt="Brightness: x_T of the chain lies around -7.5, pure noise around 0.")
 
 # %% [markdown]
-# What does the wrong start do? Let $z_0\sim\mathcal N(m,s^2)$, $a^2=\bar\alpha_T$, and $v=a^2s^2+1-a^2$, the variance of $z_T$. As $\mathrm{Cov}(z_0,z_T)=a\,s^2$,
+# What does the wrong start do? Let $z_0\sim\mathcal N(m,\sigma^2)$, $a^2=\bar\alpha_T$, and $v=a^2\sigma^2+1-a^2$, the variance of $z_T$. As $\mathrm{Cov}(z_0,z_T)=a\,\sigma^2$,
 #
-# $$\mathrm E[z_0\mid z_T]=m+\frac{a\,s^2}{v}\,(z_T-a\,m).$$
+# $$\mathrm E[z_0\mid z_T]=m+\frac{a\,\sigma^2}{v}\,(z_T-a\,m).$$
 #
-# Perfect reverse steps have the exact means $\mathrm E[z_{t-1}\mid z_t]$, linear in $z_t$, so together they have this one. Start at mean 0 instead of $a\,m$:
+# $(z_0,z_T)$ is jointly Gaussian, so this mean is the regression line. Reverse steps with exact means $\mathrm E[z_{t-1}\mid z_t]$ are lines too, and a line of a line is a line: the chain of them ends at this one. Start at mean 0 instead of $a\,m=0.36\cdot(-20.6)=-7.5$, the gap in the picture:
 #
-# $$\mathrm E[\text{sample}]=m-\frac{a^2s^2}{v}\,m=\frac{v-a^2s^2}{v}\,m=\frac{1-\bar\alpha_T}{v}\,m .$$
+# $$\mathrm E[\text{sample}]=m-\frac{a^2\sigma^2}{v}\,m=\frac{v-a^2\sigma^2}{v}\,m=\frac{1-\bar\alpha_T}{v}\,m .$$
 
 # %%
 from ddpm_lite import GaussianOracle, sample
 
-m, s, n = float(z_0.mean()), float(z_0.std()), 10_000
+m, sigma, n = float(z_0.mean()), float(z_0.std()), 10_000
+verify("a m, where the short chain ends", -7.5, a * m, tol=0.01)
 chains = {"unscaled": short, "times 1000/T": GaussianDiffusion(linear_beta_schedule(200))}
 for name, diffusion in chains.items():
-    oracle = GaussianOracle(diffusion, torch.tensor([m]), s)  # the best possible denoiser
+    oracle = GaussianOracle(diffusion, torch.tensor([m]), sigma)  # the best possible denoiser
     alpha_bar_T = float(diffusion.alpha_bar[-1])
-    v = alpha_bar_T * s**2 + 1 - alpha_bar_T
+    v = alpha_bar_T * sigma**2 + 1 - alpha_bar_T
     right = alpha_bar_T**0.5 * m + v**0.5 * torch.randn(n, 1, generator=generator)
     wrong_mean = (1 - alpha_bar_T) / v * m
     for start, x_T, expected in [("N(0, 1)", None, wrong_mean), ("q(x_T)", right, m)]:
@@ -319,9 +325,9 @@ for name, diffusion in chains.items():
         verify(f"{name}, from {start}: mean", expected, z.mean(), se=z.std() / n**0.5)
 
 # %% [markdown]
-# The denoiser is exact, the sampler is exact, and still the samples are too bright: $-10.8$ where the data has $-20.6$.
+# The denoiser is exact, so are the sampler's means, and still the samples are too bright: $-10.8$ where the data has $-20.6$.
 #
-# Real digits are not Gaussian, but for a finite data set the exact denoiser is known too: it gives back the digits of the set. So each sample on the left is real. Look at the right, at *which* come back: a bright start prefers digits with much white, and 1s become rare. No single picture gives the bug away.
+# Real digits are not Gaussian, but for a finite data set the exact denoiser is known too: it gives back the digits of the set. So each sample on the left is real. Look at the right, at *which* come back (lines: standard errors): a bright start prefers much white, and 1s become rare. No single picture gives it away.
 
 # %%
 from ddpm_lite import FiniteOracle
@@ -339,7 +345,8 @@ shares["data"], z = labels.bincount(minlength=10) / 300, brightness(x)
 assert shares["unscaled"][1] < shares["data"][1] / 3
 verify("times 1000/T: mean brightness", brightness(subset).mean(), z.mean(), se=z.std() / 200**0.5)
 for i, (name, share) in enumerate(shares.items()):
-    right.bar(torch.arange(10) + 0.28 * (i - 1), share, 0.28, label=name)
+    se = None if name == "data" else (share * (1 - share) / 200) ** 0.5
+    right.bar(torch.arange(10) + 0.28 * (i - 1), share, 0.28, yerr=se, label=name)
 right.set(xticks=range(10), xlabel="digit", ylabel="share", ylim=(0, 0.25))
 right.legend(loc="upper right", ncols=3, columnspacing=1)
 left.set_title("sampled with the unscaled schedule")
@@ -352,7 +359,7 @@ plots.show(figure, alt=alt)
 #
 # `GaussianDiffusion(beta)` holds all tables; `terminal_snr(beta)` tells what a schedule leaves.
 #
-# The rescaled schedule leaves little, not nothing. Lin et al. (2023) ask for **zero terminal SNR**, and found that Stable Diffusion's schedule, at 0.0047, kept its images near medium brightness. With exactly 0, $x_T$ no longer contains $x_0$, so predicting $\epsilon$ there tells nothing about it: such models predict another target, $v$.
+# The rescaled schedule leaves little, not nothing. Lin et al. (2023) ask for **zero terminal SNR**, and found that Stable Diffusion's schedule, at 0.0047, kept its images near medium brightness. With exactly 0, $x_T$ no longer contains $x_0$, so predicting $\epsilon$ there tells nothing about it: such models predict a mix of $\epsilon$ and $x_0$ (lesson 04).
 
 # %%
 from ddpm_lite import cosine_beta_schedule, terminal_snr

@@ -65,11 +65,11 @@ plots.show(strip, alt="A seven at t = 0 to 1000 of the walk: hard to see at 300,
 # %% [markdown]
 # ## A sample is a function of noise
 #
-# To draw $x\sim\mathcal N(\mu,\sigma^2)$, draw $\epsilon\sim\mathcal N(0,1)$ and set $x=\mu+\sigma\epsilon$. Proof, with $\Phi$ and $\phi$ the distribution function and density of $\epsilon$:
+# To draw $x\sim\mathcal N(\mu,\sigma^2)$, draw $\epsilon\sim\mathcal N(0,1)$ and set $x=\mu+\sigma\epsilon$. Proof, with $\Phi$ and $\phi$ the distribution function and density of $\epsilon$, at any number $c$:
 #
-# $$\begin{aligned}P(\mu+\sigma\epsilon\le x)&=P\big(\epsilon\le\tfrac{x-\mu}{\sigma}\big)=\Phi\big(\tfrac{x-\mu}{\sigma}\big)\\p(x)=\tfrac{d}{dx}\,\Phi\big(\tfrac{x-\mu}{\sigma}\big)&=\tfrac1\sigma\,\phi\big(\tfrac{x-\mu}{\sigma}\big)=\tfrac{1}{\sqrt{2\pi}\,\sigma}\,e^{-(x-\mu)^2/2\sigma^2}.\end{aligned}$$
+# $$\begin{aligned}P(\mu+\sigma\epsilon\le c)&=P\big(\epsilon\le\tfrac{c-\mu}{\sigma}\big)=\Phi\big(\tfrac{c-\mu}{\sigma}\big)\\p(c)=\tfrac{d}{dc}\,\Phi\big(\tfrac{c-\mu}{\sigma}\big)&=\tfrac1\sigma\,\phi\big(\tfrac{c-\mu}{\sigma}\big)=\tfrac{1}{\sqrt{2\pi}\,\sigma}\,e^{-(c-\mu)^2/2\sigma^2}.\end{aligned}$$
 #
-# This is **reparameterization**. All chance sits in $\epsilon$, which knows nothing of $\mu$ and $\sigma$. So we can hold $\epsilon$ fixed and vary the rest, and gradients pass through a sample: $\partial x/\partial\sigma=\epsilon$.
+# This is **reparameterization**. All chance sits in $\epsilon$, which knows nothing of $\mu$ and $\sigma$. (The code calls $\Phi$ `ndtr`.) So we can hold $\epsilon$ fixed and vary the rest, and gradients pass through a sample: $\partial x/\partial\sigma=\epsilon$.
 
 # %%
 def normal(x, variance):  # the density of N(0, variance)
@@ -77,9 +77,9 @@ def normal(x, variance):  # the density of N(0, variance)
 
 
 mu, sigma = 0.5, torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
-x = torch.linspace(-8, 9, 500, dtype=torch.float64, requires_grad=True)
-(p,) = torch.autograd.grad(torch.special.ndtr((x - mu) / 2).sum(), x)  # ndtr is Phi
-verify("p(x), the slope of Phi((x - mu) / sigma)", normal(x - mu, 2**2), p)
+c = torch.linspace(-8, 9, 500, dtype=torch.float64, requires_grad=True)
+(p,) = torch.autograd.grad(torch.special.ndtr((c - mu) / sigma).sum(), c)  # a slope for each c
+verify("p(c), the slope of Phi((c - mu) / sigma)", normal(c - mu, sigma**2), p)
 (slope,) = torch.autograd.grad(mu + sigma * 0.7, sigma)  # a sample with eps = 0.7
 verify("dx / d sigma = eps", 0.7, slope)
 
@@ -88,45 +88,51 @@ verify("dx / d sigma = eps", 0.7, slope)
 #
 # Let $u\sim\mathcal N(0,\sigma_1^2)$ and $v\sim\mathcal N(0,\sigma_2^2)$ be independent. Since $\mathrm E[uv]=\mathrm E[u]\,\mathrm E[v]=0$,
 #
-# $$\mathrm{Var}(u+v)=\mathrm E[u^2]+2\,\mathrm E[uv]+\mathrm E[v^2]=\sigma_1^2+\sigma_2^2=:s^2 .$$
+# $$\mathrm{Var}(u+v)=\mathrm E[u^2]+2\,\mathrm E[uv]+\mathrm E[v^2]=\sigma_1^2+\sigma_2^2=:\sigma^2 .$$
 #
 # That holds for any two independent variables of mean 0. The *shape* needs more: the density of $z=u+v$ adds up all ways to split $z$,
 #
 # $$p(z)=\int\mathcal N(u;0,\sigma_1^2)\,\mathcal N(z-u;0,\sigma_2^2)\,du=\frac{1}{2\pi\sigma_1\sigma_2}\int e^{-\frac12\left[\frac{u^2}{\sigma_1^2}+\frac{(z-u)^2}{\sigma_2^2}\right]}du .$$
 #
-# Complete the square in $u$, with $m=\sigma_1^2z/s^2$ and $\tau=\sigma_1\sigma_2/s$. The bracket is
+# Complete the square in $u$, with $m=\sigma_1^2z/\sigma^2$ and $\tau=\sigma_1\sigma_2/\sigma$. Then
 #
-# $$\begin{aligned}&u^2\Big(\frac1{\sigma_1^2}+\frac1{\sigma_2^2}\Big)-\frac{2uz}{\sigma_2^2}+\frac{z^2}{\sigma_2^2}&&\text{(a)}\\=\;&\frac{u^2}{\tau^2}-\frac{2um}{\tau^2}+\frac{z^2}{\sigma_2^2}&&\text{(b)}\\=\;&\frac{(u-m)^2}{\tau^2}-\frac{m^2}{\tau^2}+\frac{z^2}{\sigma_2^2}&&\text{(c)}\\=\;&\frac{(u-m)^2}{\tau^2}-\frac{\sigma_1^2z^2}{\sigma_2^2s^2}+\frac{s^2z^2}{\sigma_2^2s^2}=\frac{(u-m)^2}{\tau^2}+\frac{z^2}{s^2}.&&\text{(d)}\end{aligned}$$
+# $$\frac1{\sigma_1^2}+\frac1{\sigma_2^2}=\frac{\sigma_2^2+\sigma_1^2}{\sigma_1^2\sigma_2^2}=\frac1{\tau^2},\qquad\frac m{\tau^2}=\frac{\sigma_1^2z}{\sigma^2}\cdot\frac{\sigma^2}{\sigma_1^2\sigma_2^2}=\frac z{\sigma_2^2},$$
 #
-# The last step uses $s^2-\sigma_1^2=\sigma_2^2$. What is left to integrate over $u$ is a Gaussian bell of area $\sqrt{2\pi}\,\tau$:
+# so that (a) becomes (b). The bracket is
 #
-# $$p(z)=\frac{\sqrt{2\pi}\,\tau}{2\pi\sigma_1\sigma_2}\,e^{-z^2/2s^2}=\frac{1}{\sqrt{2\pi}\,s}\,e^{-z^2/2s^2}=\mathcal N(z;0,s^2).$$
+# $$\begin{aligned}&u^2\Big(\frac1{\sigma_1^2}+\frac1{\sigma_2^2}\Big)-\frac{2uz}{\sigma_2^2}+\frac{z^2}{\sigma_2^2}&&\text{(a)}\\=\;&\frac{u^2}{\tau^2}-\frac{2um}{\tau^2}+\frac{z^2}{\sigma_2^2}&&\text{(b)}\\=\;&\frac{(u-m)^2}{\tau^2}-\frac{m^2}{\tau^2}+\frac{z^2}{\sigma_2^2}&&\text{(c)}\\=\;&\frac{(u-m)^2}{\tau^2}-\frac{\sigma_1^2z^2}{\sigma_2^2\sigma^2}+\frac{\sigma^2z^2}{\sigma_2^2\sigma^2}=\frac{(u-m)^2}{\tau^2}+\frac{z^2}{\sigma^2}.&&\text{(d)}\end{aligned}$$
+#
+# Line (d) uses $\frac{m^2}{\tau^2}=m\cdot\frac z{\sigma_2^2}=\frac{\sigma_1^2z^2}{\sigma_2^2\sigma^2}$, and then $\sigma^2-\sigma_1^2=\sigma_2^2$. What is left to integrate over $u$ is a Gaussian bell of area $\sqrt{2\pi}\,\tau$:
+#
+# $$p(z)=\frac{\sqrt{2\pi}\,\tau}{2\pi\sigma_1\sigma_2}\,e^{-z^2/2\sigma^2}=\frac{1}{\sqrt{2\pi}\,\sigma}\,e^{-z^2/2\sigma^2}=\mathcal N(z;0,\sigma^2).$$
 
 # %%
 s1, s2, n = 0.6, 1.1, 100_000
-s = (s1**2 + s2**2) ** 0.5
+sigma = (s1**2 + s2**2) ** 0.5
 u, z = torch.randn(2, 1000, generator=generator, dtype=torch.float64)
-m, tau = s1**2 * z / s**2, s1 * s2 / s
+m, tau = s1**2 * z / sigma**2, s1 * s2 / sigma
+verify("1 / tau^2", 1 / tau**2, 1 / s1**2 + 1 / s2**2)
+verify("m / tau^2", z / s2**2, m / tau**2)
 bracket = u**2 / s1**2 + (z - u) ** 2 / s2**2
 verify("line (a)", bracket, u**2 * (1 / s1**2 + 1 / s2**2) - 2 * u * z / s2**2 + z**2 / s2**2)
 verify("line (b)", bracket, u**2 / tau**2 - 2 * u * m / tau**2 + z**2 / s2**2)
 verify("line (c)", bracket, (u - m) ** 2 / tau**2 - m**2 / tau**2 + z**2 / s2**2)
-verify("line (d)", bracket, (u - m) ** 2 / tau**2 + z**2 / s**2)
+verify("line (d)", bracket, (u - m) ** 2 / tau**2 + z**2 / sigma**2)
 
 u = torch.linspace(-9, 9, 1801, dtype=torch.float64)
 z = torch.linspace(-4, 4, 81, dtype=torch.float64)[:, None]
 bell = torch.exp(-((u - 0.3) ** 2) / (2 * tau**2))
 verify("area of the bell", (2 * math.pi) ** 0.5 * tau, torch.trapezoid(bell, u), tol=1e-12)
 p = torch.trapezoid(normal(u, s1**2) * normal(z - u, s2**2), u)  # (81,): one integral for each z
-verify("p(z) by integration on a grid", normal(z[:, 0], s**2), p, tol=1e-12)
+verify("p(z) by integration on a grid", normal(z[:, 0], sigma**2), p, tol=1e-12)
 noise = torch.randn(2, n, generator=generator, dtype=torch.float64)
 total = s1 * noise[0] + s2 * noise[1]
-verify("Var(u + v) by Monte Carlo", s**2, total.var(), se=s**2 * (2 / n) ** 0.5)
+verify("Var(u + v) by Monte Carlo", sigma**2, total.var(), se=sigma**2 * (2 / n) ** 0.5)
 
 # %% [markdown]
-# **Look at the grey histograms.** On the left, two Gaussians were added: the sum fits the bell of variance $\sigma_1^2+\sigma_2^2$. On the right, two uniform variables with the same variances: the sum has that variance too, but is neither uniform nor a bell.
+# **Look at the grey histograms.** On the left, two Gaussians were added: the sum fits the bell of variance $\sigma_1^2+\sigma_2^2$. On the right, two uniform variables with the same variances: that variance too, but neither uniform nor a bell.
 #
-# Gaussians stay Gaussian; this is why the noise is Gaussian. Move the sliders: when is the right side most like a box, when most like a bell?
+# Gaussians stay Gaussian at *every* step; other noise only comes close, after many. Move the sliders: the right side is most like a box where one $\sigma$ is far larger, and most like a bell where both are equal.
 
 # %%
 sums, axes = plots.new_figure(1, 2, size=(9.6, 3.6), sharey=True)
@@ -138,7 +144,7 @@ samples = {  # of u and v, before scaling
 parts = []
 for axis in axes:
     bars = axis.stairs(edges[1:] * 0, edges, fill=True, color="0.75", label="$u + v$")
-    (bell,) = axis.plot(grid, grid, color=plots.PALETTE[1], label="$N(0, s^2)$")
+    (bell,) = axis.plot(grid, grid, color=plots.PALETTE[1], label=r"$N(0, \sigma^2)$")
     axis.set(xlim=(-5, 5), ylim=(0, 0.72), xlabel="$z$", title=" ")
     parts.append((axis, bars, bell))
 axes[0].set_ylabel("density")
@@ -146,12 +152,12 @@ axes[0].legend(loc="upper right")
 
 
 def sum_picture(sigma_1, sigma_2):
-    """Histograms of the sum of two Gaussians and of two uniform variables, over N(0, s^2)."""
-    s = math.hypot(sigma_1, sigma_2)
+    """Histograms of the sum of two Gaussians and of two uniform variables, over N(0, sigma^2)."""
+    sigma = math.hypot(sigma_1, sigma_2)
     for (axis, bars, bell), (name, (u, v)) in zip(parts, samples.items(), strict=True):
         z = sigma_1 * u + sigma_2 * v
         bars.set_data(torch.histc(z, 100, -5, 5).numpy() / (len(z) * 0.1))
-        bell.set_ydata(normal(grid, s**2))
+        bell.set_ydata(normal(grid, sigma**2))
         axis.set_title(f"{name}: standard deviation {z.std():.2f}")
     return sums
 
@@ -203,14 +209,14 @@ draws = torch.randn(T + 1, generator=generator, dtype=torch.float64).requires_gr
 x = begin
 for t in range(1, 501):
     x = alpha[t].sqrt() * x + beta[t].sqrt() * draws[t]
-signal, weights = torch.autograd.grad(x, [begin, draws])
+signal, weights = torch.autograd.grad(x, [begin, draws])  # x is linear in them: their weights
 verify("500 steps: signal", alpha_bar[500].sqrt(), signal, tol=1e-12)
 verify("500 steps: sum of squared weights", 1 - alpha_bar[500], (weights**2).sum(), tol=1e-12)
 
 # %% [markdown]
 # ## Thirty thousand walkers
 #
-# Does the walk agree? We send $n$ walkers from a white pixel, $x_0=1$, and $n$ from a black one, $x_0=-1$. With $v=1-\bar\alpha_t$, the standard error of their mean is $\sqrt{v/n}$, that of their variance $v\sqrt{2/(n-1)}$.
+# Does the walk agree? We send $n$ walkers from a white pixel, $x_0=1$, and $n$ from a black one, $x_0=-1$. With $v=1-\bar\alpha_t$, the standard error of their mean is $\sqrt{v/n}$, that of their variance $v\sqrt{2/(n-1)}$. `verify` allows about 4 of them: so wide a limit sounds a false alarm once in 10,000 runs.
 #
 # **In the picture**, the bands are the formula, $\sqrt{\bar\alpha_t}\,x_0\pm2\sqrt{1-\bar\alpha_t}$; the thin lines are walkers. Look how two clouds that start two apart end in one and the same bell.
 
@@ -224,13 +230,13 @@ for t, x in walkers.items():
     verify(f"t = {t}, variance", v.expand(2), x.var(1), se=v * (2 / (n - 1)) ** 0.5)
 
 # %% tags=["cover"]
-figure, (axis, right) = plots.new_figure(1, 2, size=(11, 4.2), sharey=True, width_ratios=[5, 1])
-paths = torch.stack(list(walk(start.expand(2, 12))))  # (T+1, 2, 12)
+figure, (axis, right) = plots.new_figure(1, 2, size=(11, 4.2), sharey=True, width_ratios=[4, 1])
+paths = torch.stack(list(walk(start.expand(2, 6))))  # (T+1, 2, 6)
 time = torch.arange(T + 1)
 band = 2 * (1 - alpha_bar).sqrt()
 for i, (name, color) in enumerate([("$x_0=1$", "#D55E00"), ("$x_0=-1$", "#0072B2")]):
     mean = alpha_bar.sqrt() * start[i]
-    axis.plot(time, paths[:, i], color=color, linewidth=0.5, alpha=0.6)
+    axis.plot(time, paths[:, i], color=color, linewidth=0.7, alpha=0.7)
     axis.fill_between(time, mean - band, mean + band, color=color, alpha=0.15, linewidth=0)
     axis.plot(time, mean, color=color, linewidth=3, label=name)
     right.hist(walkers[T][i], 60, density=True, orientation="horizontal", color=color, alpha=0.4)
@@ -238,8 +244,8 @@ height = torch.linspace(-3.6, 3.6, 200)
 right.plot(normal(height, 1), height, color="black", label="$N(0,1)$")
 axis.set(xlabel="$t$", ylabel="$x_t$", xlim=(0, T), ylim=(-3.6, 3.6))
 right.set(xlabel="density", xticks=[])
-axis.legend(loc="upper right")
-right.legend(loc="upper center", fontsize=10)
+axis.legend(loc="upper left", ncols=2)
+right.legend(loc="upper right", handlelength=1)
 plots.show(figure, alt="Walkers from 1 and -1 spread inside the bands, into one bell at t = T.")
 
 # %% [markdown]
@@ -265,7 +271,8 @@ F_walk, F_bug = {}, {}
 for t, x in walkers.items():
     mean, rate = alpha_bar[t].sqrt() * start, (1 - alpha_bar[t]).sqrt()
     F_walk[t] = torch.special.ndtr((x - mean) / rate)
-    F_bug[t] = torch.special.ndtr(rate**2 * noise / rate)  # a jump without the square root
+    x_bug = mean + rate**2 * noise  # a jump without the square root
+    F_bug[t] = torch.special.ndtr((x_bug - mean) / rate)
     assert ks(F_walk[t]) < critical, f"t = {t}: the walkers do not follow the formula"
     assert ks(F_bug[t]) > critical or t > 200
 assert ks(F_bug[T]) < critical  # at the end of the chain, the bug escapes
@@ -281,11 +288,11 @@ axis.legend()
 plots.show(figure, alt="The walk's gap stays in the allowed band; the bug's leaves it far.")
 
 # %% [markdown]
-# The code asserts more: at every $t$ the walk passes, and up to $t=200$ the bug fails; at $t=T$ it escapes, since there $1-\bar\alpha_T$ is almost its own root.
+# The code asserts more: at every $t$ the walk passes, and up to $t=200$ the bug fails. At $t=500$ that is a matter of luck, and at $t=T$ it escapes: there $1-\bar\alpha_T$ is almost its own root.
 #
 # ## On digits
 #
-# Now whole images: all 8 digits **walk**, and all 8 **jump** with fresh noise. Each image has 784 pixels, so the residuals $(x_t-\sqrt{\bar\alpha_t}\,x_0)/\sqrt{1-\bar\alpha_t}$ are 6,272 numbers, which should be standard normal. Look for a difference in kind between the two rows.
+# Now whole images: all 8 digits **walk**, and all 8 **jump** with fresh noise. Each image has 784 pixels, so the residuals $(x_t-\sqrt{\bar\alpha_t}\,x_0)/\sqrt{1-\bar\alpha_t}$ are 6,272 numbers, which should be standard normal. Without the labels, could you tell which row walked? You should not.
 
 # %%
 stops = [50, 100, 200, 300, 500, 1000]
@@ -309,7 +316,7 @@ plots.show(strip, alt="A three at six times, walked and jumped: other noise, the
 # %% [markdown]
 # ## One noise, any time
 #
-# Reparameterization lets us fix one $\epsilon$ for each digit and change $t$ alone: nothing moves but the two rates, drawn under the slider. Look for the $t$ at which you lose each digit. Do they go together?
+# Reparameterization also lets us fix one $\epsilon$ for each digit and change $t$ alone: nothing moves but the two rates, drawn under the slider.
 #
 # One caution: each frame is a true sample of $q(x_t\mid x_0)$, but the film is no walk. A walk draws fresh noise at every step, and forgets its old noise as it forgets the image.
 
@@ -371,16 +378,17 @@ def melt(i):
 
 frames = plots.render_frames(figure, melt, len(times))
 labels = [f"t = {t}, signal {alpha_bar[t].sqrt():.2f}" for t in times]
-strip = plots.plot_strip(frames, labels, n=8)
+shown = [0, 4, 6, 8, 11, 14, 17, 40]
+strip = plots.plot_strip(frames[shown], [labels[i] for i in shown])
 plots.show(strip, alt="Eight spots become a ring and then a cloud; the points stay in the color.")
 widgets.scrub(frames, labels=labels, fps=8)
 
 # %% [markdown]
-# ## At $t=T$ almost nothing is left
+# ## At $t=T$ it is almost pure noise
 #
-# How far is $q=\mathcal N(\mu,v)$ from $p=\mathcal N(0,1)$? Their Kullback-Leibler divergence is $\mathrm E_q[\ln q-\ln p]$. With $\mathrm E_q[(x-\mu)^2]=v$ and $\mathrm E_q[x^2]=v+\mu^2$,
+# How far is $\mathcal N(\mu,v)$ from $\mathcal N(0,1)$? Their Kullback-Leibler divergence is the mean of $\ln\mathcal N(x;\mu,v)-\ln\mathcal N(x;0,1)$ over $x\sim\mathcal N(\mu,v)$. With $\mathrm E[(x-\mu)^2]=v$ and $\mathrm E[x^2]=v+\mu^2$,
 #
-# $$\begin{aligned}\mathrm{KL}&=\mathrm E_q\Big[-\tfrac12\ln(2\pi v)-\tfrac{(x-\mu)^2}{2v}+\tfrac12\ln(2\pi)+\tfrac{x^2}{2}\Big]\\&=-\tfrac12\ln v-\tfrac12+\tfrac12(v+\mu^2).\end{aligned}$$
+# $$\begin{aligned}\mathrm{KL}&=\mathrm E\Big[-\tfrac12\ln(2\pi v)-\tfrac{(x-\mu)^2}{2v}+\tfrac12\ln(2\pi)+\tfrac{x^2}{2}\Big]\\&=-\tfrac12\ln v-\tfrac12+\tfrac12(v+\mu^2).\end{aligned}$$
 #
 # A pixel has $\mu^2=\bar\alpha_t\,x_0^2$ and $v=1-\bar\alpha_t$:
 #
@@ -390,8 +398,8 @@ widgets.scrub(frames, labels=labels, fps=8)
 
 # %%
 x, mu, v = torch.linspace(-9, 9, 2001, dtype=torch.float64), 0.3, 0.6
-q, p = normal(x - mu, v), normal(x, 1)
-kl = torch.trapezoid(q * (q / p).log(), x)
+ours, standard = normal(x - mu, v), normal(x, 1)
+kl = torch.trapezoid(ours * (ours / standard).log(), x)
 verify("KL on a grid", (v + mu**2 - 1 - math.log(v)) / 2, kl, tol=1e-9)
 
 
@@ -447,7 +455,7 @@ print(f"noise images drawn: 500 against 1; time: {slow / fast:.0f} times as long
 # - A sample is a function of noise, $x=\mu+\sigma\epsilon$.
 # - Independent Gaussians add up to a Gaussian, and their variances add.
 # - Hence $t$ steps are one jump: $q(x_t\mid x_0)=\mathcal N(\sqrt{\bar\alpha_t}\,x_0,(1-\bar\alpha_t)I)$. Walkers agree in mean, variance and shape; the bug did not.
-# - At $t=T$ a whole image keeps about 0.02 bits.
+# - At $t=T$ a whole image is about 0.02 bits away from pure noise.
 #
 # Next we want to walk *back*. That needs $q(x_{t-1}\mid x_t,x_0)$, and the jump will give it to us.
 
@@ -473,13 +481,14 @@ check_q_sample(q_sample)
 # %% [markdown]
 # ### Exercise 2: Recover the noise (easy, 5 minutes)
 #
-# You are given $x_t$ and the $x_0$ it came from. Which $\epsilon$ was it? This is what the network of the later lessons must guess, without being shown $x_0$. (`alpha_bar_t` is one number.)
+# You are given $x_t$ and the $x_0$ it came from. Which $\epsilon$ was it? This is what the network of the later lessons must guess, without being shown $x_0$. (`alpha_bar_t` is a plain number, without a method `sqrt`.)
 
 # %%
 from ddpm_lite.checks import check_recover_eps
 
 
 def recover_eps(x_t: Tensor, x_0: Tensor, alpha_bar_t: float) -> Tensor:
+    # the root of a number: alpha_bar_t ** 0.5
     raise NotImplementedError
 
 
@@ -504,7 +513,7 @@ check_jump_from(jump_from)
 # %% [markdown]
 # ### Exercise 4: Catch a bug by its variance (medium, 10 minutes)
 #
-# Published teaching code has contained this line. It runs, and pictures look plausible.
+# This line is easy to write. It runs, and its pictures look plausible.
 #
 # ```python
 # x_t = alpha_bar[t].sqrt() * x_0 + (1 - alpha_bar[t]) * eps

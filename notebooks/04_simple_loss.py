@@ -103,7 +103,7 @@ assert gap > 0
 #
 # $$L=\underbrace{\mathrm{KL}\big(q(x_T| x_0)\,\|\,p(x_T)\big)}_{L_T}+\sum_{t>1}\underbrace{\mathrm E_q\,\mathrm{KL}\big(q(x_{t-1}| x_t,x_0)\,\|\,p_\theta(x_{t-1}| x_t)\big)}_{L_{t-1}}+\underbrace{\mathrm E_q\big[-\log p_\theta(x_0| x_1)\big]}_{L_0}$$
 #
-# $L_T$ has nothing to learn. Each $L_{t-1}$ compares two Gaussians, for one step at a time. This is why diffusion trains so calmly.
+# $L_T$ has nothing to learn. Each $L_{t-1}$ compares two Gaussians, for one step at a time. To train, we may pick one $t$ at random: no chain has to be run.
 
 # %% [markdown]
 # ## The KL divergence of two Gaussians
@@ -256,7 +256,7 @@ for sigma, sigma2 in {"beta_tilde": beta_tilde, "beta": exact.beta}.items():
     assert entropy - 0.02 < total < entropy + (0.05 if sigma == "beta" else 0.8)
 
 # %% [markdown]
-# For smooth data $\beta_t$ is right, and the bound is tight: diffusion loses nothing. Now the other extreme: **64 digits, each as likely as the others**. Their entropy is $\log_264=6$ bits an image. Here the posterior's own $\tilde\beta_t$ is right, and the exact denoiser is known too. At which $t$ will it pay its 6 bits?
+# For smooth data $\beta_t$ is right, and the bound is tight: a Gaussian chain loses next to nothing. Now the other extreme: **64 digits, each as likely as the others**. Their entropy is $\log_264=6$ bits an image. Here the posterior's own $\tilde\beta_t$ is right, and the exact denoiser is known too. At which $t$ will it pay its 6 bits?
 
 # %%
 digits = mnist("train", full=False).batch(torch.arange(64))
@@ -296,7 +296,7 @@ chosen = test.batch(torch.randperm(len(test), generator=generator)[:40])
 times = sorted({round(1000 ** (k / 23)) for k in range(24)} | {2, 3, 4, 900, 960, 985})
 trained = measure(model, chosen, times, generator)
 curves = {"trained network, test digits": trained, "exact denoiser, 64 digits": exact_64}
-alt = "The network's terms fall from 0.7 bits/dim at t = 1; the exact one's rise near t = 900 only."
+alt = "The network's terms fall by powers of ten from t = 1 on; the exact one's lie near t = 900."
 plots.show(plots.plot_bound_terms(curves), alt=alt)
 
 # %%

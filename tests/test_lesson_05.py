@@ -161,3 +161,23 @@ def test_the_stored_study_is_whole(ablation: ModuleType) -> None:
         assert [run["seed"] for run in arm["runs"]] == [0, 1, 2], name
         assert arm["parameters"] == sum(p.numel() for p in ablation.ARMS[name][1]().parameters())
         assert all(0 < run["L_simple"] < 1 and run["frechet_distance"] > run["frechet_floor"] for run in arm["runs"])
+
+
+def test_what_the_lesson_says_of_the_stored_study() -> None:
+    arms = json.loads(STORED.read_text("utf-8"))["arms"]
+
+    def column(arm: str, field: str) -> np.ndarray:
+        return np.array([run[field] for run in arms[arm]["runs"]])
+
+    full, gap = column("full", "L_simple"), {}
+    for arm in arms:
+        ratio = column(arm, "L_simple") / full - 1
+        gap[arm] = (ratio.mean(), ratio.std(ddof=1) / len(ratio) ** 0.5)
+    assert gap["one level"][0] < -2 * gap["one level"][1]  # the lower loss ...
+    for field, sign in (("frechet_distance", 1), ("recognized", -1)):
+        better = sign * column("full", field)
+        assert (sign * column("one level", field)).min() > better.max()  # ... and the worse samples
+        assert (sign * column("no time", field)).min() > (sign * column("time added", field)).max() > better.max()
+        assert (sign * column("no skips", field)).min() > (sign * column("no time", field)).max()
+        assert (sign * column("no attention", field)).min() < better.max()  # too small for three seeds
+    assert abs(gap["no attention"][0]) < 2 * gap["no attention"][1] and 0.08 < gap["no time"][0] < 0.12

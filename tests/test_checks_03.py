@@ -50,6 +50,25 @@ def posterior(
     return (d_t * x_0 + c_t * x_t if swap else c_t * x_0 + d_t * x_t), variance
 
 
+def posterior_sampled(x_0: Tensor, x_t: Tensor, t: int, alpha_bar: Tensor) -> tuple[Tensor, Any]:
+    mu_tilde, variance = posterior(x_0, x_t, t, alpha_bar)
+    return mu_tilde + math.sqrt(variance) * torch.randn_like(x_t), variance
+
+
+def posterior_as_in_c(x_0: Tensor, x_t: Tensor, t: int, alpha_bar: Tensor) -> tuple[Tensor, Tensor]:
+    """The braces of (c), never tidied up."""
+    alpha, before = alpha_bar[t] / alpha_bar[t - 1], alpha_bar[t - 1]
+    variance = 1 / (alpha / (1 - alpha) + 1 / (1 - before))
+    return variance * (alpha.sqrt() / (1 - alpha) * x_t + before.sqrt() / (1 - before) * x_0), variance
+
+
+def posterior_as_in_c_in_floats(x_0: Tensor, x_t: Tensor, t: int, alpha_bar: Tensor) -> tuple[Tensor, Any]:
+    before, after = alpha_bar[t - 1].item(), alpha_bar[t].item()
+    a = after / before
+    variance = 1 / (a / (1 - a) + 1 / (1 - before))
+    return variance * (math.sqrt(a) / (1 - a) * x_t + math.sqrt(before) / (1 - before) * x_0), variance
+
+
 def bug(**parts: Any) -> Callable[..., Any]:
     return lambda *arguments: posterior(*arguments, **parts)
 
@@ -86,6 +105,11 @@ def skip(
 def skip_by_weights(S: float, A: float) -> Tensor:
     w = (1 - A / S) / (1 - A)
     return torch.tensor([w * S**0.5, (1 - w) * (S / A) ** 0.5, (1 - w) * (S / A) * (1 - A / S)])  # float32
+
+
+def skip_in_braces(S: float, A: float) -> Any:
+    v = 1 / (A / S / (1 - A / S) + 1 / (1 - S))
+    return v * math.sqrt(S) / (1 - S), v * math.sqrt(A / S) / (1 - A / S), v
 
 
 def skip_bug(**parts: str) -> Callable[..., Any]:
@@ -144,6 +168,17 @@ WRONG: list[tuple[Any, Callable[..., Any], str]] = [
     (check_q_posterior, lambda *arguments: posterior(*arguments)[0], "should return 2 results, mu_tilde, beta_tilde_t"),
     (check_q_posterior, lambda *arguments: None, "your function returned None"),
     (check_q_posterior, lambda x_0, x_t, t, a: (x_0, a), r"beta_tilde_t should be one number|mu_tilde at t"),
+    (check_q_posterior, bug(c="sqrt(before) * (before - after) / n"), r"alpha_bar_\{t-1\} - alpha_bar_t; it should"),
+    (
+        check_q_posterior,
+        bug(c="sqrt(before) * (before - after) / n", d="sqrt(1 - before + after) * (1 - before) / n"),
+        ", and alpha_t that ratio",
+    ),
+    (check_q_posterior, bug(v="(1 - before) / n * (before - after)"), r"alpha_bar_\{t-1\} - alpha_bar_t; it should"),
+    (check_q_posterior, bug(c="sqrt(before) / (1 - before)", d="sqrt(a) / b"), r"the brace in \(c\)"),
+    (check_q_posterior, posterior_sampled, "you drew a sample"),
+    (check_q_posterior, posterior_as_in_c, "at t = 1, 1 - alpha_bar_0 is 0: do not divide by it"),
+    (check_q_posterior, posterior_as_in_c_in_floats, "at t = 1, 1 - alpha_bar_0 is 0: do not divide by it"),
     (check_mu_from_eps, mu_bug(noise="sqrt(n)", scale="1 / sqrt(after)"), "you return x_0"),
     (check_mu_from_eps, mu_bug(noise="sqrt(n)"), "you take off all the noise"),
     (check_mu_from_eps, mu_bug(noise="b / n"), "the lower part is a square root"),
@@ -155,6 +190,13 @@ WRONG: list[tuple[Any, Callable[..., Any], str]] = [
     (check_mu_from_eps, mu_bug(scale="1"), r"you forgot to divide by sqrt\(alpha_t\)"),
     (check_mu_from_eps, mu_bug(scale="1 / sqrt(after)"), "only one step is undone"),
     (check_mu_from_eps, mu_bug(noise="-b / sqrt(n)"), "you add the noise"),
+    (check_mu_from_eps, mu_bug(noise="(1 - 1 / a) / sqrt(n)", scale="sqrt(a)"), "your alpha_t is upside down"),
+    (check_mu_from_eps, mu_bug(noise="(before - after) / sqrt(n)"), r"alpha_bar_\{t-1\} - alpha_bar_t; it should"),
+    (
+        check_mu_from_eps,
+        mu_bug(noise="(before - after) / sqrt(n)", scale="1 / sqrt(1 - before + after)"),
+        ", and alpha_t that ratio",
+    ),
     (check_mu_from_eps, lambda x_t, eps, before, after: x_t[0], "should have shape"),
     (check_posterior_skip, skip_bug(c="sqrt(S) * (S - A) / n", v="(1 - S) * (S - A) / n"), "alpha_bar_s - alpha_bar_t"),
     (check_posterior_skip, skip_bug(v="sqrt((1 - S) * r / n)"), "your v is a standard deviation"),
@@ -165,6 +207,22 @@ WRONG: list[tuple[Any, Callable[..., Any], str]] = [
     (check_posterior_skip, skip_bug(c="S * r / n"), "alpha_bar_s without its square root"),
     (check_posterior_skip, skip_bug(c="sqrt(A) * r / n"), r"your c has sqrt\(alpha_bar_t\)"),
     (check_posterior_skip, lambda S, A: skip(A, S), "s and t are swapped"),
+    (
+        check_posterior_skip,
+        skip_bug(c="sqrt(S) * (S - A) / n", d="sqrt(1 - S + A) * (1 - S) / n", v="(1 - S) * (S - A) / n"),
+        ", and what is kept that ratio",
+    ),
+    (check_posterior_skip, skip_bug(c="S * r / n", d="A / S * (1 - S) / n"), "c and d lack their square roots"),
+    (
+        check_posterior_skip,
+        skip_bug(c="sqrt(S) * (1 - S * A) / n", d="sqrt(S * A) * (1 - S) / n", v="(1 - S) * (1 - S * A) / n"),
+        "you multiplied alpha_bar_s and alpha_bar_t",
+    ),
+    (check_posterior_skip, skip_bug(c="0.5"), r"^c for alpha_bar_s = 0\.\d+, alpha_bar_t = 0\.\d+ is wrong: where"),
+    (check_posterior_skip, skip_bug(d="0.5"), r"^d for alpha_bar_s = 0\.\d+, alpha_bar_t = 0\.\d+ is wrong: where"),
+    (check_posterior_skip, skip_bug(v="2.0"), r"^v for alpha_bar_s = 0\.\d+, alpha_bar_t = 0\.\d+ is wrong: where"),
+    (check_posterior_skip, skip_bug(c="1 / 2", v="sqrt((1 - S) * r / n)"), "^c for"),  # one after the other
+    (check_posterior_skip, skip_in_braces, "at s = 0, 1 - alpha_bar_s is 0: tidy up first"),
     (check_posterior_skip, lambda S, A: skip(S, A)[:2], "should return 3 results, c, d, v"),
     (check_posterior_skip, lambda S, A: 1.0, "should return 3 results, c, d, v"),
     (check_variance_without_x_0, without_bug("tilde"), "as if x_0 were known"),
@@ -176,7 +234,17 @@ WRONG: list[tuple[Any, Callable[..., Any], str]] = [
     (check_variance_without_x_0, without_bug("tilde + c**2 * n"), "where Var"),
     (check_variance_without_x_0, without_bug("sqrt(tilde + c**2 * doubt)"), "you returned the standard deviation"),
     (check_variance_without_x_0, without_bug("before * s**2 + 1 - before"), "before x_t is known"),
-    (check_variance_without_x_0, without_bug("1 / s"), "your code stopped with ZeroDivisionError|is wrong: where"),
+    (check_variance_without_x_0, without_bug("after * s**2 + n"), "that of x_t$"),
+    (check_variance_without_x_0, without_bug("b * before / after"), "that of the likelihood; the prior narrows it"),
+    (check_variance_without_x_0, without_bug("doubt"), r"you returned Var\(x_0"),
+    (check_variance_without_x_0, without_bug("1 / (1 / s**2 + 1 / n)"), "your likelihood has precision"),
+    (check_variance_without_x_0, without_bug("tilde + c**2 / (1 / s**2 + 1 / n)"), "your likelihood has precision"),
+    (check_variance_without_x_0, without_bug("tilde + c**2 / (1 / s**2 + after / n)"), "at s = 0, 1 / s.2 does not"),
+    (
+        check_variance_without_x_0,
+        without_bug("1 / s"),
+        r"^the variance for s = 0\.\d\d, alpha_bar_{t-1} = 0\.\d+, alpha_bar_t = 0\.\d+ is wrong: where",
+    ),
 ]
 
 
@@ -185,6 +253,23 @@ def test_right_answers_pass(check: Any, answer: Any, capsys: pytest.CaptureFixtu
     for _ in range(5):  # the inputs are drawn anew
         check(answer)
     assert capsys.readouterr().out.startswith("Correct. ")
+
+
+def test_the_claim_about_the_average_variance() -> None:
+    """What the fourth check says: over x_t, Var(x_{t-1} | x_t) averages to a value between beta_tilde_t and beta_t."""
+    x_0 = torch.tensor([-1.0, 1.0], dtype=torch.float64)  # two values that compete, of variance 1
+    x_t = torch.linspace(-5, 5, 2001, dtype=torch.float64)
+    larger = False
+    for before, after in ((0.95, 0.9), (0.9, 0.33), (0.6, 0.2)):
+        density = torch.exp(-((x_t[:, None] - math.sqrt(after) * x_0) ** 2) / (2 * (1 - after)))
+        weight = density / density.sum(1, keepdim=True)
+        doubt = weight[:, 0] * weight[:, 1] * 4
+        tilde, beta = without(0.0, before, after), 1 - after / before
+        variance = tilde + (math.sqrt(before) * beta / (1 - after)) ** 2 * doubt
+        average = float((variance * density.sum(1)).sum() / density.sum())
+        assert tilde < average < beta
+        larger |= float(variance.max()) > beta
+    assert larger
 
 
 @pytest.mark.parametrize("check, answer, message", WRONG, ids=[f"{c.__name__}-{m[:20]}" for c, _, m in WRONG])

@@ -203,7 +203,7 @@ c = torch.tensor([0.8, 1.0, 1.2]).repeat_interleave(4).view(-1, 1, 1, 1)  # (12,
 x_T = torch.randn(4, 1, 28, 28, generator=generator).repeat(3, 1, 1, 1)
 rows = {"every step": 0, "first step": 49, "never": 50}  # steps k above it are clipped
 grids = {name: [] for name in rows}
-for schedule, table in tables.items():
+for table in tables.values():
     chain, _, network = shorten(50, table)
     for name, free in rows.items():
         x, noise = x_T, torch.Generator().manual_seed(1)  # the same noise for all

@@ -3,7 +3,7 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/ddpm-lite/ddpm_lite/blob/v0.1.0/notebooks/03_posterior.ipynb)
 #
-# **What you will do:** Turn one noisy step around with Bayes' rule, complete the square, and see why a reverse step may be Gaussian.
+# **What you will do:** Turn one noisy step around with Bayes' rule, complete the square, and see why a Gaussian reverse step is good enough.
 #
 # **Learn:**
 #
@@ -41,7 +41,7 @@ generator = torch.Generator().manual_seed(0)
 
 # %%
 torch.set_default_dtype(torch.float64)  # as many digits as there are, in all that follows
-T, n = 10, 1_000_000
+T, n = 10, 1_000_000  # its beta_t run from 0.03 to 0.999
 diffusion = GaussianDiffusion(cosine_beta_schedule(T), dtype=torch.float64)
 beta, alpha, alpha_bar = diffusion.beta, diffusion.alpha, diffusion.alpha_bar  # (T+1,)
 
@@ -65,7 +65,7 @@ axis.legend(loc="upper left")
 plots.show(figure, alt="Walkers that arrive at -0.5 were in a narrow bell between x_5 and x_0.")
 
 # %% [markdown]
-# A bell, it seems, between $x_5$ and $x_0$, narrower than the grey one. Now we derive it.
+# A bell, it seems, between $x_5$ and $x_0$, narrower than the gray one. Now we derive it.
 #
 # ## Bayes
 #
@@ -75,7 +75,7 @@ plots.show(figure, alt="Walkers that arrive at -0.5 were in a narrow bell betwee
 #
 # A step looks at $x_{t-1}$ only, its noise is fresh: $q(x_t\mid x_{t-1},x_0)=q(x_t\mid x_{t-1})$. All three are known:
 #
-# $$\begin{aligned}\text{likelihood:}\quad q(x_t\mid x_{t-1})&=\mathcal N\big(x_t;\,\sqrt{\alpha_t}\,x_{t-1},\,\beta_t I\big)&&\text{lesson 01}\\\text{prior:}\quad q(x_{t-1}\mid x_0)&=\mathcal N\big(x_{t-1};\,\sqrt{\bar\alpha_{t-1}}\,x_0,\,(1-\bar\alpha_{t-1})I\big)&&\text{lesson 02}\\\text{area:}\quad q(x_t\mid x_0)&=\mathcal N\big(x_t;\,\sqrt{\bar\alpha_t}\,x_0,\,(1-\bar\alpha_t)I\big)&&\text{lesson 02}\end{aligned}$$
+# $$\begin{aligned}\text{likelihood:}\quad q(x_t\mid x_{t-1})&=\mathcal N\big(x_t;\,\sqrt{\alpha_t}\,x_{t-1},\,\beta_t I\big)&&\text{lesson 01}\\\text{prior:}\quad q(x_{t-1}\mid x_0)&=\mathcal N\big(x_{t-1};\,\sqrt{\bar\alpha_{t-1}}\,x_0,\,(1-\bar\alpha_{t-1})I\big)&&\text{lesson 02}\\\text{area (evidence):}\quad q(x_t\mid x_0)&=\mathcal N\big(x_t;\,\sqrt{\bar\alpha_t}\,x_0,\,(1-\bar\alpha_t)I\big)&&\text{lesson 02}\end{aligned}$$
 
 # %%
 from ddpm_lite.checks import verify
@@ -94,15 +94,15 @@ verify("q(x_t | x_0) is the area of the product", area, torch.trapezoid(product,
 # %% [markdown]
 # ## Complete the square
 #
-# Covariances are multiples of $I$: one pixel is enough. Write $x$ for $x_{t-1}$. The right side is $e^{-\frac12[\,\cdot\,]}$ times a factor without $x$; the bracket is
+# Let $t\ge2$ (at $t=1$ the prior has no width). Covariances are multiples of $I$: one pixel is enough. Write $x$ for $x_{t-1}$. The right side of Bayes' rule is $e^{-\frac12[\,\cdot\,]}$ times a factor without $x$; the bracket is
 #
 # $$\begin{aligned}&\frac{(x_t-\sqrt{\alpha_t}\,x)^2}{\beta_t}+\frac{(x-\sqrt{\bar\alpha_{t-1}}\,x_0)^2}{1-\bar\alpha_{t-1}}-\frac{(x_t-\sqrt{\bar\alpha_t}\,x_0)^2}{1-\bar\alpha_t}&&\text{(a)}\\=\;&\frac{x_t^2-2\sqrt{\alpha_t}\,x\,x_t+\alpha_tx^2}{\beta_t}+\frac{x^2-2\sqrt{\bar\alpha_{t-1}}\,x\,x_0+\bar\alpha_{t-1}x_0^2}{1-\bar\alpha_{t-1}}-\frac{(x_t-\sqrt{\bar\alpha_t}\,x_0)^2}{1-\bar\alpha_t}&&\text{(b)}\\=\;&x^2\underbrace{\Big(\frac{\alpha_t}{\beta_t}+\frac1{1-\bar\alpha_{t-1}}\Big)}_{\textstyle1/\tilde\beta_t}-2x\underbrace{\Big(\frac{\sqrt{\alpha_t}}{\beta_t}x_t+\frac{\sqrt{\bar\alpha_{t-1}}}{1-\bar\alpha_{t-1}}x_0\Big)}_{\textstyle\tilde\mu_t/\tilde\beta_t}+C&&\text{(c)}\end{aligned}$$
 #
-# The braces define $\tilde\beta_t$ and $\tilde\mu_t$; $C$ has no $x$ in it. Then
+# The braces define $\tilde\beta_t$ and $\tilde\mu_t$; $C$ has no $x$. Then
 #
 # $$\frac{x^2-2x\tilde\mu_t}{\tilde\beta_t}+C=\frac{(x-\tilde\mu_t)^2}{\tilde\beta_t}-\frac{\tilde\mu_t^2}{\tilde\beta_t}+C .\qquad\text{(d)}$$
 #
-# The last two terms only scale the curve. A density has area 1, and $e^{-(x-\tilde\mu_t)^2/2\tilde\beta_t}$ scaled to area 1 is a Gaussian:
+# The last two terms only scale the curve, and $e^{-(x-\tilde\mu_t)^2/2\tilde\beta_t}$ scaled to area 1 is a Gaussian:
 #
 # $$q(x_{t-1}\mid x_t,x_0)=\mathcal N\big(x_{t-1};\,\tilde\mu_t,\,\tilde\beta_tI\big).$$
 #
@@ -112,9 +112,9 @@ verify("q(x_t | x_0) is the area of the product", area, torch.trapezoid(product,
 #
 # $$\boxed{\;\tilde\beta_t=\frac{1-\bar\alpha_{t-1}}{1-\bar\alpha_t}\,\beta_t\;}$$
 #
-# $$\tilde\mu_t=\tilde\beta_t\Big(\frac{\sqrt{\bar\alpha_{t-1}}}{1-\bar\alpha_{t-1}}x_0+\frac{\sqrt{\alpha_t}}{\beta_t}x_t\Big)=\boxed{\;\frac{\sqrt{\bar\alpha_{t-1}}\,\beta_t}{1-\bar\alpha_t}\,x_0+\frac{\sqrt{\alpha_t}\,(1-\bar\alpha_{t-1})}{1-\bar\alpha_t}\,x_t\;}$$
+# $$\tilde\mu_t=\tilde\beta_t\Big(\frac{\sqrt{\bar\alpha_{t-1}}}{1-\bar\alpha_{t-1}}x_0+\frac{\sqrt{\alpha_t}}{\beta_t}x_t\Big)=\boxed{\;\underbrace{\frac{\sqrt{\bar\alpha_{t-1}}\,\beta_t}{1-\bar\alpha_t}}_{\textstyle c_t}\,x_0+\underbrace{\frac{\sqrt{\alpha_t}\,(1-\bar\alpha_{t-1})}{1-\bar\alpha_t}}_{\textstyle d_t}\,x_t\;}$$
 #
-# These are eq. 6 and 7 of Ho et al. 2020. Computer algebra proves every line; `a` is $\alpha_t$, `A` is $\bar\alpha_{t-1}$.
+# (Eq. 6, 7 of Ho et al. 2020.) Computer algebra proves every line; `a` is $\alpha_t$, `A` is $\bar\alpha_{t-1}$.
 
 # %%
 import sympy
@@ -126,7 +126,7 @@ b, N = 1 - a, 1 - a * A  # beta_t, and 1 - alpha_bar_t
 
 
 def prove(name, left, right):
-    assert sympy.simplify(left - right) == 0, name
+    assert sympy.simplify(left - right) == 0, name  # 0 means equal
     print("proved:", name)
 
 
@@ -134,18 +134,20 @@ rest = (X_t - sqrt(a * A) * X_0) ** 2 / N
 line_a = (X_t - sqrt(a) * X) ** 2 / b + (X - sqrt(A) * X_0) ** 2 / (1 - A) - rest
 line_b = (X_t**2 - 2 * sqrt(a) * X * X_t + a * X**2) / b - rest
 line_b += (X**2 - 2 * sqrt(A) * X * X_0 + A * X_0**2) / (1 - A)
-precision, slope = a / b + 1 / (1 - A), sqrt(a) / b * X_t + sqrt(A) / (1 - A) * X_0
+precision, brace = a / b + 1 / (1 - A), sqrt(a) / b * X_t + sqrt(A) / (1 - A) * X_0
 C = X_t**2 / b + A * X_0**2 / (1 - A) - rest  # no x in it
 prove("(a) = (b)", line_a, line_b)
-prove("(b) = (c)", line_b, X**2 * precision - 2 * X * slope + C)
+prove("(b) = (c)", line_b, X**2 * precision - 2 * X * brace + C)
 
 b_tilde = (1 - A) / N * b  # eq. 7
 mu = sqrt(A) * b / N * X_0 + sqrt(a) * (1 - A) / N * X_t  # eq. 7
 square = (X - mu) ** 2 / b_tilde
-prove("1 / beta_tilde is the precision", 1 / b_tilde, precision)
-prove("mu_tilde / beta_tilde is the slope", mu / b_tilde, slope)
-prove("(c) = (d)", X**2 * precision - 2 * X * slope + C, square - mu**2 / b_tilde + C)
+prove("1 / beta_tilde is the first brace, the precision", 1 / b_tilde, precision)
+prove("mu_tilde / beta_tilde is the other brace", mu / b_tilde, brace)
+prove("(c) = (d)", X**2 * precision - 2 * X * brace + C, square - mu**2 / b_tilde + C)
 prove("what follows the square is even 0", C - mu**2 / b_tilde, 0)
+# a Gaussian's factor is 1 / sqrt(2 pi v); squared, times 2 pi: likelihood * prior / area has the
+# left one, the posterior the right one
 prove("and the factors in front agree", N / (b * (1 - A)), 1 / b_tilde)
 
 # %% [markdown]
@@ -168,17 +170,17 @@ z = torch.tensor([-1.0, 0.0, 1.0])
 for t, x_t in [(2, 0.8), (5, -0.5), (8, 0.5)]:
     mu_tilde, beta_tilde = q_posterior(1.0, x_t, t)
     kept, _ = walkers_near(t, x_t)
-    m = len(kept)
-    verify(f"t = {t}: mean", mu_tilde, kept.mean(), se=(beta_tilde / m).sqrt())
-    verify(f"t = {t}: variance", beta_tilde, kept.var(), se=beta_tilde * (2 / m) ** 0.5)
+    count = len(kept)
+    verify(f"t = {t}: mean", mu_tilde, kept.mean(), se=(beta_tilde / count).sqrt())
+    verify(f"t = {t}: variance", beta_tilde, kept.var(), se=beta_tilde * (2 / count) ** 0.5)
     share = (kept < (mu_tilde + beta_tilde.sqrt() * z)[:, None]).double().mean(1)
     p = torch.special.ndtr(z)
-    verify(f"t = {t}: shares below three marks", p, share, se=(p * (1 - p) / m).sqrt())
+    verify(f"t = {t}: shares below three marks", p, share, se=(p * (1 - p) / count).sqrt())
 
 # %% [markdown]
 # ## Watch the product
 #
-# Blue: where $x_0$ says that $x_{t-1}$ is. Orange: how well each $x_{t-1}$ explains $x_t$. The dashed product has a small area; divided by it, it is the black posterior. Look whether the black curve is narrower than both: two witnesses know more than one.
+# Blue: where $x_0$ says that $x_{t-1}$ is. Orange: how well each $x_{t-1}$ explains $x_t$, a likelihood, no density in $x_{t-1}$. The dashed product has a small area; divided by it, it is the black posterior. Look whether the black curve is narrower than both: two witnesses know more than one.
 #
 # Then move $x_t$: does the black curve keep its width? Move $t$ to 10: whom does it follow? And to 1: why is it a single line?
 
@@ -200,9 +202,9 @@ widgets.explore(picture, names={"x_t": "xₜ"}, alt="Prior, likelihood and poste
 #
 # $$\tilde\mu_t=w_t\,\sqrt{\bar\alpha_{t-1}}\,x_0+(1-w_t)\,\frac{x_t}{\sqrt{\alpha_t}},\qquad\tilde\beta_t=(1-w_t)\,\frac{\beta_t}{\alpha_t}.$$
 #
-# A weighted mean: the larger the last step's share $w_t$ of all noise, the less $x_t$ counts.
+# A weighted mean: the larger the last step's share $w_t$ of all noise, the less $x_t$ counts. Draw this $x_{t-1}$, and $q(x_{t-1}\mid x_0)$ is back: one step back undoes one step forward.
 #
-# Below, $T=1000$ as usual. **Look left** where the coefficients cross, and how little $x_0$ counts after ten steps. **Look right** at the dot: at $t=1$ the prior is a point, which has no square to complete; but the boxes still hold: $\tilde\mu_1=x_0$, $\tilde\beta_1=0$. From $t=100$ on, $\tilde\beta_t$ and $\beta_t$ hardly differ.
+# Below, $T=1000$. **Look left** where $c_t=w_t\sqrt{\bar\alpha_{t-1}}$ and $d_t=(1-w_t)/\sqrt{\alpha_t}$ cross. **Look right** at the dot: at $t=1$ the prior is a point, but the boxes still hold, $\tilde\mu_1=x_0$, $\tilde\beta_1=0$. From $t=100$ on, $\tilde\beta_t$ and $\beta_t$ hardly differ.
 
 # %%
 from ddpm_lite import linear_beta_schedule
@@ -211,6 +213,7 @@ w = b / N
 prove("mu_tilde is a weighted mean", w * sqrt(A) * X_0 + (1 - w) * X_t / sqrt(a), mu)
 prove("beta_tilde with the same weight", (1 - w) * b / a, b_tilde)
 c, d = mu.coeff(X_0), mu.coeff(X_t)
+# x_t ~ N(sqrt(a A) x_0, N), then x_{t-1} = c x_0 + d x_t + sqrt(b_tilde) * noise
 prove("drawn steps back have the mean of q(x_{t-1} | x_0)", c + d * sqrt(a * A), sqrt(A))
 prove("and its variance", d**2 * N + b_tilde, 1 - A)
 
@@ -218,15 +221,16 @@ long = GaussianDiffusion(linear_beta_schedule(1000), dtype=torch.float64)
 ratio = (1 - long.alpha_bar[:-1]) / (1 - long.alpha_bar[1:])  # t = 1 .. 1000
 verify("beta_tilde_t / beta_t", ratio, long.beta_tilde[1:] / long.beta[1:])
 assert long.beta_tilde[1] == 0 and ratio[99:].min() > 0.97
-assert (long.mu_coef_x_0 > long.mu_coef_x_t)[:4].tolist() == [False, True, True, False]
-assert long.mu_coef_x_0[11:].max() < 0.15
+x_0_counts_more = (long.mu_coef_x_0 > long.mu_coef_x_t)[:4]  # t = 0 (no step), 1, 2, 3
+assert x_0_counts_more.tolist() == [False, True, True, False]
+assert long.mu_coef_x_0[10:].max() < 0.15
 alt = "The weight of x_0 falls from 1, that of x_t rises; beta_tilde / beta rises from 0 to 1."
 plots.show(plots.plot_posterior_weights(long), alt=alt)
 
 # %% [markdown]
 # ### The same with $\epsilon$
 #
-# Given $x_t$, knowing $x_0$ is knowing the noise of the jump: $x_0=(x_t-\sqrt{1-\bar\alpha_t}\,\epsilon)/\sqrt{\bar\alpha_t}$. Put it in; $\sqrt{\bar\alpha_{t-1}/\bar\alpha_t}=1/\sqrt{\alpha_t}$:
+# Given $x_t$, knowing $x_0$ is knowing the noise of the jump: $x_0=(x_t-\sqrt{1-\bar\alpha_t}\,\epsilon)/\sqrt{\bar\alpha_t}$. Put it in, and use $\sqrt{\bar\alpha_{t-1}/\bar\alpha_t}=1/\sqrt{\alpha_t}$:
 #
 # $$\begin{aligned}\tilde\mu_t&=\frac{w_t}{\sqrt{\alpha_t}}\big(x_t-\sqrt{1-\bar\alpha_t}\,\epsilon\big)+\frac{1-w_t}{\sqrt{\alpha_t}}\,x_t\\&=\frac1{\sqrt{\alpha_t}}\big(x_t-w_t\sqrt{1-\bar\alpha_t}\,\epsilon\big)=\frac1{\sqrt{\alpha_t}}\Big(x_t-\frac{\beta_t}{\sqrt{1-\bar\alpha_t}}\,\epsilon\Big).\end{aligned}$$
 #
@@ -243,7 +247,7 @@ prove("eq. (11)", first, (X_t - b / sqrt(N) * E) / sqrt(a))
 # %% [markdown]
 # ## On digits
 #
-# $x_0$, $x_t$ and $\tilde\mu_t$ side by side, at $T=20$ wide steps, one $\epsilon$ a digit. Look at $\tilde\mu_t$ beside $x_t$: cleaner, but not clean; a step back is a step, no jump to the end. It is a *mean*, so it has less noise than a true $x_{t-1}$, by the $\tilde\beta_t$ that a sampler adds. At $t=20$ the step is almost pure noise, and only a pale $x_0$ remains. At $t=1$, $\tilde\mu_1=x_0$. (Of 1000 steps, one in the middle moves a pixel by less than one of 256 levels.)
+# $T=20$ wide steps, one $\epsilon$ a digit; last row: a true $x_{t-1}$, drawn from $\mathcal N(\tilde\mu_t,\tilde\beta_tI)$. Look at $t=4$ and 6: $\tilde\mu_t$ is cleaner than $x_t$, but not clean; a step back is no jump to the end. It is a *mean*, with less noise than a true $x_{t-1}$. At $t=20$ the step is almost pure noise, and only a pale $x_0$ remains. At $t=1$, $\tilde\mu_1=x_0$. (Of 1000 steps, one in the middle moves the mean by 0.6 gray levels, its noise by 13.)
 
 # %%
 from ddpm_lite import mnist
@@ -252,23 +256,27 @@ test = mnist(split="test", full=False)
 digits = test.batch([int((test.labels == k).nonzero()[0]) for k in (2, 3, 5, 8)]).double()
 coarse = GaussianDiffusion(cosine_beta_schedule(20), dtype=torch.float64)
 eps = torch.randn(digits.shape, generator=generator)
-frames = {"x_0": [], "x_t": [], "mu_tilde": []}
+fresh = torch.randn(digits.shape, generator=generator)
+frames = {"x_0": [], "x_t": [], "mu_tilde": [], "x": []}  # "x" is x_{t-1}
 for t in range(1, 21):
     x_t = coarse.q_sample(digits, t, eps)
-    mu_tilde, _ = coarse.q_posterior(digits, x_t, t)
-    for view, x_ in zip(frames.values(), (digits, x_t, mu_tilde), strict=True):
+    mu_tilde, beta_tilde = coarse.q_posterior(digits, x_t, t)
+    views = digits, x_t, mu_tilde, mu_tilde + beta_tilde.sqrt() * fresh
+    for view, x_ in zip(frames.values(), views, strict=True):
         view.append(x_.float())
 verify("mu_tilde at t = 1 is x_0", digits, frames["mu_tilde"][0])
 x_500 = long.q_sample(digits, 500, eps)
-levels = float((long.q_posterior(digits, x_500, 500)[0] - x_500).abs().mean()) * 127.5
-print(f"at t = 500 of 1000, a step back moves a pixel by {levels:.1f} levels of 256")
-assert 0.1 < levels < 1
+mu_tilde, beta_tilde = long.q_posterior(digits, x_500, 500)
+moved, shaken = (mu_tilde - x_500).abs().mean() * 127.5, beta_tilde.sqrt().mean() * 127.5
+print(f"t = 500 of 1000: the mean moves {moved:.1f} of 256 levels, the noise is {shaken:.1f}")
+assert 0.55 < moved < 0.65 and 12.5 < shaken < 13.5
 
 table = enumerate(zip(coarse.mu_coef_x_0[1:], coarse.mu_coef_x_t[1:], strict=True), 1)
 labels = [f"t = {t}, x_0 weighs {c:.2f}, x_t weighs {d:.2f}" for t, (c, d) in table]
-strip = {name: [view[1] for view in views] for name, views in frames.items()}
-alt = "A three: x_t gets noisier with t; mu_tilde is a bit cleaner, and is x_0 at t = 1."
-plots.show(plots.plot_strip(strip, [f"t = {t}" for t in range(1, 21)], n=8), alt=alt)
+times = (1, 2, 4, 6, 10, 15, 19, 20)
+strip = {name: [frames[name][t - 1][1] for t in times] for name in ("x_t", "mu_tilde", "x")}
+alt = "A three: mu_tilde is cleaner than x_t and than a drawn x_{t-1}, and is x_0 at t = 1."
+plots.show(plots.plot_strip(strip, [f"t = {t}" for t in times]), alt=alt)
 widgets.scrub(frames, labels=labels, value=4, fps=4, n_columns=2)
 
 # %% [markdown]
@@ -282,13 +290,13 @@ widgets.scrub(frames, labels=labels, value=4, fps=4, n_columns=2)
 #
 # $$q(x_{t-1}\mid x_t)=\int\mathcal N\big(x_{t-1};\tilde\mu_t(x_t,x_0),\tilde\beta_t\big)\,q(x_0\mid x_t)\,dx_0 .$$
 #
-# A mixture of Gaussians, and a mixture may have any shape. In one dimension, with a density that we choose, we can compute both.
+# Its weights, $q(x_0\mid x_t)$, need $q(x_0)$ too. It is a mixture of Gaussians, and a mixture need not be a Gaussian: it may have several bumps. In one dimension, with a density that we choose, we can compute both.
 
 # %%
 from ddpm_lite.data import GaussianMixture
 
 means, std, weights = [[-1.0], [1.0], [0.0]], [0.1, 0.1, 0.5], [0.35, 0.5, 0.15]
-data = GaussianMixture(means, std, weights)  # q(x_0): dark pixels, white ones, some grey
+data = GaussianMixture(means, std, weights)  # q(x_0): dark pixels, white ones, some gray
 
 
 def density(mixture, x):
@@ -296,22 +304,22 @@ def density(mixture, x):
 
 
 t, x_t = 8, 0.1
-x_0 = torch.linspace(-4, 4, 1601)
-q_x_0 = density(data, x_0) * normal(x_t, alpha_bar[t].sqrt() * x_0, 1 - alpha_bar[t])
-q_x_0 = q_x_0 / torch.trapezoid(q_x_0, x_0)  # q(x_0 | x_t)
+x_0_grid = torch.linspace(-4, 4, 1601)
+q_x_0 = density(data, x_0_grid) * normal(x_t, alpha_bar[t].sqrt() * x_0_grid, 1 - alpha_bar[t])
+q_x_0 = q_x_0 / torch.trapezoid(q_x_0, x_0_grid)  # q(x_0 | x_t)
 prior = density(data.diffused(alpha_bar[t - 1]), x)  # q(x_{t-1})
 exact = prior * normal(x_t, alpha[t].sqrt() * x, beta[t])
 exact = exact / torch.trapezoid(exact, x)
-mu_tilde, beta_tilde = q_posterior(x_0, x_t, t)  # one mean for each x_0
-average = torch.trapezoid(normal(x[::10, None], mu_tilde, beta_tilde) * q_x_0, x_0)
+mu_tilde, beta_tilde = q_posterior(x_0_grid, x_t, t)  # one mean for each x_0
+average = torch.trapezoid(normal(x[::10, None], mu_tilde, beta_tilde) * q_x_0, x_0_grid)
 verify("both ways to q(x_{t-1} | x_t)", exact[::10], average, tol=1e-9)
 
 # %% [markdown]
 # ### How far from a Gaussian?
 #
-# We measure with the **total variation**, the largest difference in probability that any event can have: $\mathrm{TV}(p,g)=\frac12\int|p-g|\,dx$, from 0 (the same) to 1 (nothing in common). Here $p$ is $q(x_{t-1}\mid x_t)$, and $g$ the Gaussian of the same mean and variance.
+# We measure with the **total variation**, the largest difference in probability that any event can have: $\mathrm{TV}(p,g)=\frac12\int|p-g|\,dx$, from 0 (the same) to 1 (nothing in common). Here $p$ is $q(x_{t-1}\mid x_t)$, and $g$ the Gaussian of its mean and variance.
 #
-# Light blue is $q(x_{t-1})$. Look at the large step, $\beta_t=0.63$: black has two bumps, *came from dark* or *from white*, and no Gaussian can say that. Now make $\beta_t$ small, then move $x_t$.
+# Light blue, scaled, is $q(x_{t-1})$ at $\bar\alpha_{t-1}=0.9$. Look at the large step, $\beta_t=0.63$: black has two bumps, *came from dark* or *from white*, and no Gaussian can say that. Make $\beta_t$ smaller: when do the bumps become one? Then move $x_t$: is it one everywhere?
 
 # %%
 reverse = plots.ReversePicture(data.diffused(0.9))
@@ -324,17 +332,17 @@ widgets.explore(reverse, names=names, alt="One step back without x_0.", **slider
 # %% [markdown]
 # ### Why small steps are Gaussian
 #
-# A small step moves little: $x_{t-1}$ lies within some $\sqrt{\beta_t}$ of $x_t$. So near is $\log q(x_{t-1})$ almost a straight line, of slope $s=\frac{d}{dx}\log q(x)$ at $x_t$ (the **score**). Then, up to terms without $x$,
+# A small step moves little: $x_{t-1}$ lies a few $\sqrt{\beta_t}$ from $x_t$. Over so short a distance $\log q(x_{t-1})$ is almost a straight line; its slope at $x_t$, $s=\frac{d}{dx_{t-1}}\log q(x_{t-1})$, is the **score** (in more dimensions, the gradient). Then, up to terms without $x=x_{t-1}$,
 #
 # $$\begin{aligned}\log q(x\mid x_t)&\approx-\frac{(x_t-\sqrt{\alpha_t}\,x)^2}{2\beta_t}+s\,x\\&=-\frac{\alpha_t}{2\beta_t}\Big[x^2-2x\,\frac{x_t}{\sqrt{\alpha_t}}\Big]+s\,x\\&=-\frac{\alpha_t}{2\beta_t}\Big[x^2-2x\,\Big(\frac{x_t}{\sqrt{\alpha_t}}+\frac{\beta_t}{\alpha_t}\,s\Big)\Big]\\&=-\frac{\alpha_t}{2\beta_t}\,(x-m)^2,\qquad m=\frac{x_t}{\sqrt{\alpha_t}}+\frac{\beta_t}{\alpha_t}\,s .\end{aligned}$$
 #
-# A Gaussian of variance $\beta_t/\alpha_t$: the likelihood is narrow, and decides the shape; the data only moves the mean. (In more dimensions the same, with the gradient for $s$.) The curvature of $\log q$, left out, changes the variance by a share of order $\beta_t$. So the distance should shrink like $\beta_t$. Does it?
+# A Gaussian of variance $\beta_t/\alpha_t$: the likelihood is narrow, and decides the shape; the data only moves the mean. The curvature of $\log q$, left out, changes the variance by a share of order $\beta_t$. So the distance should shrink like $\beta_t$. Does it?
 
 # %%
 S = sympy.symbols("s", real=True)
-m = X_t / sqrt(a) + b / a * S
+top = X_t / sqrt(a) + b / a * S  # m
 log_q = -((X_t - sqrt(a) * X) ** 2) / (2 * b) + S * X
-prove("up to terms without x", sympy.diff(log_q + a / (2 * b) * (X - m) ** 2, X), 0)
+prove("up to terms without x", sympy.diff(log_q + a / (2 * b) * (X - top) ** 2, X), 0)
 
 
 def one_step_back(prior, x, x_t, beta):  # q(x_{t-1} | x_t) on the grid x, (..., n)
@@ -361,41 +369,47 @@ verify("half the beta_t, half the distance", torch.full((2,), 0.5), halved, tol=
 #
 # A Gaussian with the right mean *and* variance does better: what is left is skew, from the cubic term of $\log q$. As $(x-x_t)^3$ is of size $\beta_t^{3/2}$, we expect that exponent.
 #
-# The picture averages the distance over $x_t\sim q(x_t)$. Look at the straight parts, at the grey band of usual $\beta_t$, and at the order of the curves: the sharper $q(x_{t-1})$ is, the smaller a step has to be. One reason to begin a schedule with tiny $\beta_t$.
+# The picture averages the distance over $x_t\sim q(x_t)$. Look at the straight parts, at the gray band of usual $\beta_t$, and at the order of the curves: the sharper $q(x_{t-1})$ is, the smaller a step has to be. One reason to begin a schedule with tiny $\beta_t$.
 
 # %%
-x = torch.linspace(-4, 4, 1601)
-x_t = torch.linspace(-3, 3, 41)[:, None]
+grid, x_t = torch.linspace(-4, 4, 1601), torch.linspace(-3, 3, 41)[:, None]
 beta_values = torch.logspace(-3, -0.01, 24)
+
+
+def distance(signal, beta_t):  # signal is alpha_bar_(t-1); averaged over x_t ~ q(x_t)
+    before = data.diffused(signal)
+    p = one_step_back(density(before, grid), grid, x_t, beta_t)  # (41, 1601)
+    mean = torch.trapezoid(p * grid, grid)[:, None]
+    variance = torch.trapezoid(p * (grid - mean) ** 2, grid)[:, None]
+    share = density(before.diffused(1 - beta_t), x_t[:, 0])  # q(x_t)
+    return (total_variation(p, normal(grid, mean, variance), grid) * share).sum() / share.sum()
+
+
 curves = {}
 for signal in (0.99, 0.9, 0.5):
-    before, curve = data.diffused(signal), []
-    for beta_t in beta_values.tolist():
-        p = one_step_back(density(before, x), x, x_t, beta_t)  # (41, 1601)
-        mean = torch.trapezoid(p * x, x)[:, None]
-        variance = torch.trapezoid(p * (x - mean) ** 2, x)[:, None]
-        share = density(before.diffused(1 - beta_t), x_t[:, 0])  # q(x_t)
-        curve.append((total_variation(p, normal(x, mean, variance), x) * share / share.sum()).sum())
-    curves[signal] = torch.stack(curve)
-
-log_beta = beta_values[:3].log()
-for signal, curve in curves.items():
-    slope = (curve[2] / curve[0]).log() / (log_beta[2] - log_beta[0])
-    verify(f"exponent of beta_t at alpha_bar_(t-1) = {signal}", 1.5, slope, tol=0.05)
+    curve = torch.stack([distance(signal, beta_t) for beta_t in beta_values.tolist()])
+    exponent = float((curve[2] / curve[0]).log() / (beta_values[2] / beta_values[0]).log())
+    verify(f"exponent {exponent:.3f} at alpha_bar_(t-1) = {signal}", 1.5, exponent, tol=0.05)
+    curves[rf"$\bar\alpha_{{t-1}}={signal}$"] = curve
 sharp, middle, smooth = curves.values()
 assert (sharp > middle).all() and (middle > smooth).all()
 alt = "Total variation falls with beta_t on straight lines; the sharper density lies highest."
-curves = {rf"$\bar\alpha_{{t-1}}={signal}$": curve for signal, curve in curves.items()}
 plots.show(plots.plot_gaussian_distance(beta_values, curves), alt=alt)
+of_20 = [float(distance(coarse.alpha_bar[t - 1], float(coarse.beta[t]))) for t in range(1, 21)]
+print(f"at beta_t = 0.3: {distance(0.99, 0.3):.2f} and {distance(0.5, 0.3):.3f}")
+print(f"20 cosine steps: at most {max(of_20):.3f}")
+assert max(of_20) < 0.03 and abs(distance(0.99, 0.3) - 0.33) < 0.005
 
 # %% [markdown]
+# Is $T=20$ too wide? At $\beta_t=0.3$ the distance may be 0.33; cosine steps are wide at small $\bar\alpha_{t-1}$ only: none exceeds 0.03.
+#
 # ### So $p_\theta$ may be Gaussian
 #
-# With many small steps, a Gaussian $p_\theta(x_{t-1}\mid x_t)=\mathcal N(\mu_\theta(x_t,t),\sigma_t^2I)$ is a good choice, and this is the reason. Which mean and variance? Average over $x_0$ as above, with $\tilde\mu_t=c_t\,x_0+d_t\,x_t$; variances add, that of the mean and that around it:
+# With small steps a Gaussian $p_\theta(x_{t-1}\mid x_t)=\mathcal N(\mu_\theta(x_t,t),\sigma_t^2I)$ will do. Which mean and variance? With $\tilde\mu_t=c_t\,x_0+d_t\,x_t$, the variance is the average of $\tilde\beta_t$ plus the variance of $\tilde\mu_t$:
 #
 # $$\begin{aligned}\mathrm E[x_{t-1}\mid x_t]&=c_t\,\mathrm E[x_0\mid x_t]+d_t\,x_t=\tilde\mu_t\big(x_t,\,\mathrm E[x_0\mid x_t]\big)\\\mathrm{Var}(x_{t-1}\mid x_t)&=\tilde\beta_t+c_t^2\,\mathrm{Var}(x_0\mid x_t).\end{aligned}$$
 #
-# The whole density enters the mean through one number a pixel: the best guess of $x_0$. That is what a network learns.
+# For an image this is a matrix that depends on $x_t$; $\sigma_t^2I$ keeps one number. At most steps $c_t$ is small: little is lost. The mean needs one number a pixel, the best guess of $x_0$: what networks learn.
 
 # %%
 def moments(p, x):
@@ -403,8 +417,8 @@ def moments(p, x):
     return mean, torch.trapezoid(p * (x - mean) ** 2, x)
 
 
-x = torch.linspace(-8, 8, 4001)  # t = 8, x_t = 0.1; `exact` and `q_x_0` from above
-guess, doubt = moments(q_x_0, x_0)  # of x_0, given x_t
+# t = 8, x_t = 0.1; `exact` and `q_x_0` from above
+guess, doubt = moments(q_x_0, x_0_grid)  # of x_0, given x_t
 mu_tilde, beta_tilde = q_posterior(guess, 0.1, 8)
 computed = torch.stack([mu_tilde, beta_tilde + diffusion.mu_coef_x_0[8] ** 2 * doubt])
 verify("mean and variance", computed, torch.stack(moments(exact, x)), tol=1e-9)
@@ -417,7 +431,7 @@ verify("mean and variance", computed, torch.stack(moments(exact, x)), tol=1e-9)
 # %%
 x_t = diffusion.q_sample(digits, 5, eps)
 mu_tilde, beta_tilde = q_posterior(digits, x_t, 5)
-perfect = diffusion.p_mean_variance(eps, x_t, 5, clip=False)  # it guessed the true eps
+perfect = diffusion.p_mean_variance(eps, x_t, 5, clip=False)  # true eps; gives x0_hat too
 for mean, variance, *_ in (diffusion.q_posterior(digits, x_t, 5), perfect):
     torch.testing.assert_close(mean, mu_tilde)
     torch.testing.assert_close(variance, beta_tilde.expand(4, 1, 1, 1))
@@ -430,7 +444,7 @@ torch.testing.assert_close(density(law, x), exact)
 # - Prior times likelihood, a square completed: $q(x_{t-1}\mid x_t,x_0)=\mathcal N(\tilde\mu_t,\tilde\beta_tI)$; proved, and met again on a grid and by walkers.
 # - $\tilde\mu_t$ weighs two guesses; $\tilde\beta_t$ depends on $t$ alone: first $\tilde\beta_1=0$, later $\tilde\beta_t\approx\beta_t$.
 # - Without $x_0$ a step back needs the density of the data, and may have two bumps.
-# - Small steps make it Gaussian; its mean needs only the best guess of $x_0$, or of $\epsilon$.
+# - Small steps make it nearly Gaussian; its mean needs only the best guess of $x_0$, or of $\epsilon$.
 #
 # Next: what a network must minimize to learn that guess.
 
@@ -487,7 +501,7 @@ check_posterior_skip(posterior_skip)
 # %% [markdown]
 # ### Exercise 4: Do without $x_0$ (hard, 20 minutes)
 #
-# Let $x_0\sim\mathcal N(0,s^2)$. Return $\mathrm{Var}(x_{t-1}\mid x_t)$. (You need $\mathrm{Var}(x_0\mid x_t)$: complete the square once more, or see $x_0$ as a prior.) Then look at $s=0$ and $s=1$: these are the two values that Ho et al. tried for $\sigma_t^2$.
+# Let $x_0\sim\mathcal N(0,s^2)$. Return $\mathrm{Var}(x_{t-1}\mid x_t)$. (For $\mathrm{Var}(x_0\mid x_t)$ complete the square with prior $\mathcal N(0,s^2)$ and likelihood $q(x_t\mid x_0)$; multiply out, so that $s=0$ works. Or treat $x_{t-1}$ itself as the Gaussian prior of the last step.) Then look at $s=0$ and $s=1$: these are the two values that Ho et al. tried for $\sigma_t^2$.
 
 # %%
 from ddpm_lite.checks import check_variance_without_x_0

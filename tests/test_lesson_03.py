@@ -74,12 +74,14 @@ def test_both_pictures_change_with_each_slider(lesson: dict[str, Any]) -> None:
 
 def test_the_frames_of_the_digits(lesson: dict[str, Any]) -> None:
     frames, options = lesson["scrubbed"]
-    assert list(frames) == ["x_0", "x_t", "mu_tilde"]
+    assert list(frames) == ["x_0", "x_t", "mu_tilde", "x"]
     assert all(len(view) == len(options["labels"]) == 20 for view in frames.values())
-    x_0, x_t, mu_tilde = (torch.stack(view).double() for view in frames.values())
+    x_0, x_t, mu_tilde, drawn = (torch.stack(view).double() for view in frames.values())
 
     def error(x: torch.Tensor) -> torch.Tensor:
         return (x - x_0).square().flatten(1).mean(1)
 
     assert bool((error(mu_tilde) < error(x_t)).all())  # nearer to x_0 at every t
+    assert bool((error(mu_tilde)[1:] < error(drawn)[1:]).all())  # with less noise than a true x_{t-1}
+    assert bool((error(drawn) < error(x_t)).all())
     assert bool((error(x_t)[1:] > error(x_t)[:-1]).all())

@@ -32,13 +32,13 @@ class PosteriorPicture:
     al. 2020 (arXiv 2006.11239). The product is multiplied out on a grid, the posterior is drawn from the formula.
 
     diffusion: a short chain shows most, its steps are wide. x_0: the pixel. One figure is kept and its lines are moved,
-    so a call is fast enough for ``explore``. Raises: TypeError, ValueError for an x that is no finite number or a t
-    outside 1..T.
+    so a call is fast enough for ``explore``. The axis ends at height, or at half of it where all curves fit below.
+    Raises: TypeError, ValueError for an x that is no finite number or a t outside 1..T.
     """
 
     def __init__(self, diffusion: GaussianDiffusion, x_0: float, *, limit: float = 3.0, height: float = 3.0) -> None:
         self.diffusion, self.x_0 = diffusion, _number("x_0", x_0)
-        self.x = np.linspace(-limit, limit, 1201)
+        self.x, self.height = np.linspace(-limit, limit, 1201), height
         self.figure, self.axis = new_figure(size=(8.5, 4.2))
         names = {
             "prior": r"prior $q(x_{t-1}|x_0)$", "likelihood": r"likelihood $q(x_t|x_{t-1})$", "product": "product",
@@ -52,7 +52,7 @@ class PosteriorPicture:
         on_axis = {"ms": 12, "ls": "none", "clip_on": False, "zorder": 5}
         (self.given,) = self.axis.plot([0], [0], "^", color=LIKELIHOOD, label="$x_t$, given", **on_axis)
         self.axis.plot([self.x_0], [0], "s", color=PRIOR, label="$x_0$, given", **on_axis)
-        self.axis.set(xlim=(-limit, limit), ylim=(0, height), xlabel="$x_{t-1}$", ylabel="density", title=" ")
+        self.axis.set(xlim=(-limit, limit), xlabel="$x_{t-1}$", ylabel="density", title=" ")
         self.axis.legend(loc="upper left", fontsize=11)
 
     def __call__(self, t: int, x_t: float) -> Figure:
@@ -65,16 +65,18 @@ class PosteriorPicture:
         self._set("likelihood", likelihood)
         if t == 1:  # prior and posterior have no width: all their probability lies at x_0
             for name in ("prior", "posterior"):
-                self.lines[name].set_data([x_0, x_0], [0, self.axis.get_ylim()[1]])
+                self.lines[name].set_data([x_0, x_0], [0, self.height])
             self.lines["product"].set_data([], [])
         else:
             self._set("prior", prior)
             self._set("product", prior * likelihood)
             self._set("posterior", _bell(x, mean, float(d.beta_tilde[t])))
+        highest = max(float(np.max(line.get_ydata(), initial=0.0)) for line in self.lines.values())
+        self.axis.set_ylim(0, self.height / 2 if highest < 0.45 * self.height else self.height)
         self.given.set_xdata([x_t])
         area = float(_bell(x_t, after**0.5 * x_0, 1 - after))
         self.axis.set_title(
-            rf"$t={t}$: area of the product {area:.3f};  $\tilde\mu_t={mean:.2f}$,"
+            rf"$t={t}$: area of the product {area:.2g};  $\tilde\mu_t={mean:.2f}$,"
             rf" $\sqrt{{\tilde\beta_t}}={float(d.beta_tilde[t]) ** 0.5:.2f}$"
         )
         return self.figure
@@ -143,7 +145,7 @@ class ReversePicture:
         self.gaussian.set_data(self.x, gaussian / exact.max())
         self.given.set_xdata([x_t])
         distance = 0.5 * float(np.abs(exact - gaussian).sum()) * (self.x[1] - self.x[0])
-        self.axis.set_title(rf"$\beta_t={beta:.3g}$:  total variation from the Gaussian {distance:.3f}")
+        self.axis.set_title(rf"$\beta_t={beta:.3g}$:  total variation from the Gaussian {distance:.2g}")
         return self.figure
 
     def _density(self, mixture: GaussianMixture) -> np.ndarray:

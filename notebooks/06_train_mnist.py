@@ -279,7 +279,9 @@ halfway, end = (looks[sorted(looks)[i]]["loss"] for i in (-5, -1))
 assert FAST or (halfway["EMA"] < halfway["raw"] and end["EMA"] < 0.06)
 
 # %% [markdown]
-# Sixteen of the digits at all looks, from the same noise each time: above by the raw weights, below by their average. Strokes come first, then digits. Halfway, which row is ahead? At the end, with a learning rate near 0, the weights hardly move, and both agree.
+# Sixteen of the digits at all looks, from the same noise each time: above by the raw weights, below by their average. Blots come first, then strokes, then digits.
+#
+# In the upper panels, halfway: whose loss is lower? Whose share goes up steadily, and whose up and down? At the end, with a learning rate near 0, the weights hardly move, and both agree.
 
 # %%
 seen = [looks[k] for k in sorted(looks)]
@@ -387,7 +389,7 @@ for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
 #
 # - Training is a loop of ten lines: draw $x_0$, $t$, $\epsilon$; mix; descend.
 # - Measure what a faster format gains; on a CPU bf16 may well lose.
-# - The average of the weights is ahead while the learning rate is high.
+# - While the learning rate is high, averaged weights have the lower loss.
 # - Weights, average, AdamW's memory, the number of the update: with them a run goes on to the bit, if chance depends on seed and update alone.
 # - The loss soon tells little. Judge the samples, and say how many there were.
 

@@ -77,13 +77,14 @@ def plot_training(
         left.plot(at, [look["loss"][name] for look in looks], label=f"held out, {name}", **style)
         middle.plot(at, [look["recognized"][name] for look in looks], label=name, **style)
     left.set(title="loss", xlabel="update", yscale="log", xlim=(0, 1.02 * n_steps))
-    left.legend(loc="upper right")
+    _plain_log(left)
+    left.legend(loc="upper right", frameon=False)
     middle.set(title="share of digits recognized", xlabel="update", xlim=(0, 1.02 * n_steps), ylim=(-0.03, 1.03))
     for axis in (left, middle):
         axis.locator_params(axis="x", nbins=5)
     right.set_axis_off()
     if looks:
-        middle.legend(loc="upper left")
+        middle.legend(loc="upper left", frameon=False)
         name, digits = list(looks[-1]["digits"].items())[-1]
         right.imshow(image_grid(digits), **GREY)
         right.set_title(f"{name}, update {at[-1]}")
@@ -124,6 +125,16 @@ def plot_history(history: Mapping[str, Any]) -> Figure:
     for axis in (left, middle, right):
         axis.set_xlabel("images seen, thousands")
         axis.set_xlim(0, 1.03 * float(max(x.max(), at.max())) / 1000)
-    middle.legend(loc="lower right")
-    right.legend(loc="upper right")
+    _plain_log(right)
+    middle.legend(loc="lower right", frameon=False)
+    right.legend(loc="upper right", frameon=False)
     return figure
+
+
+def _plain_log(axis: Any) -> None:
+    """Write 0.1, 0.2, 0.5, 1, ... beside a logarithmic axis."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.yaxis.set_minor_formatter(NullFormatter())

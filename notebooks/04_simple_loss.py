@@ -328,16 +328,17 @@ for t in film[1:]:
 
 def above(y):  # which share of the sum over t lies above each t of the film
     every = np.interp(range(1, 1001), trained["t"], y)  # between measured t: a straight line
-    return 1 - np.array([0, *every.cumsum()])[film] / every.sum()
+    return (1 - np.array([0, *every.cumsum()])[film] / every.sum()).round(6)
 
 
 curve = {"bound": above(trained["mean"]), "L_simple": above(trained["error"])}
+assert curve["bound"][9] < 0.4 and curve["L_simple"][9] > 0.6  # above t = 42
 rows = zip(film, *curve.values(), strict=True)
 labels = [f"t = {t}, bound {a:.0%}, L_simple {b:.0%}" for t, a, b in rows]
 views = {"x_t": torch.stack(noisy), "x0_hat": torch.stack(guess)}
 alt = "Six digits from t = 0 to 1000: the guesses are right long before most bits are paid."
 plots.show(plots.plot_strip(views, labels, n=6), alt=alt)
-widgets.scrub(views, labels=labels, curve=curve, value=len(film) - 1, n_columns=6)
+widgets.scrub(views, labels=labels, curve=curve, value=len(film) - 1)
 
 # %% [markdown]
 # ## Train all of them, side by side
@@ -408,7 +409,7 @@ for target, weighting in [(a, b) for b in ("plain", "bound") for a in targets.TA
 # Every dot is a training run, lower is better, the dashed line is the floor. (The bound lacks its constants.) Compare:
 #
 # - *same weight, other target* (the last three rows): equal on paper, not in a short training. $\epsilon$ is learned soonest.
-# - *same target, other weight*: for $\epsilon$ almost no difference: no detail here is too fine to matter. For $x_0$, the plain square stresses large $t$, where a point chooses its spot: samples come nearer.
+# - *same target, other weight*: for $\epsilon$ almost no difference: no detail here is too fine to matter. For $x_0$, can you tell them apart? Look first at how much runs of one row differ.
 
 # %%
 bounds, _, distances = scores.values()
@@ -420,7 +421,6 @@ for w in ("plain", "bound"):
     for score in (bounds, distances):
         assert score[f"{w}, eps"].max() < score[f"{w}, mu_tilde"].min()
 assert abs(distances["plain, eps"].mean() - distances["bound, eps"].mean()) < 2 * floor
-assert distances["plain, x_0"].mean() < distances["bound, x_0"].mean()
 
 # %%
 figure = plots.plot_clouds({key: walk[-1] for key, walk in walks.items()})
@@ -457,9 +457,9 @@ torch.testing.assert_close(library.double(), bits, rtol=1e-3, atol=1e-7)
 # ## What we saw
 #
 # - $L=L_T+\sum L_{t-1}+L_0$ exceeds $-\log p_\theta(x_0)$ by a KL.
-# - Targets differ by a weight only.
+# - Targets differ by a weight; some are learned sooner.
 # - Exact denoisers reach the entropy if $\sigma_t^2$ fits the data.
-# - Most bits buy grey levels; $L_{\rm simple}$ ignores that. On CIFAR-10 it gave 3.75 bits/dim and FID 3.17, the bound 3.70 and 13.51 (lower is better).
+# - Most bits buy grey levels; $L_{\rm simple}$ ignores that. On CIFAR-10: 3.75 bits/dim and FID 3.17, the bound 3.70 and 13.51 (lower is better).
 #
 # ## Exercises
 #

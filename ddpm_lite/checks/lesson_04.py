@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..diffusion import gaussian_kl
+from ..likelihood import gaussian_kl
 from .machinery import WrongAnswer, diagnose, exercise
 
 

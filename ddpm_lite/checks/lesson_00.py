@@ -118,7 +118,7 @@ def check_count_evaluations(answer: Callable[[Callable[[Denoiser], object], Deno
 def check_noised_moments(answer: Callable[[GaussianDiffusion, float, float, int], tuple[Tensor, Tensor]]) -> str:
     """Check ``noised_moments(diffusion, mean, variance, t)``: mean and variance of x_t, from those of x_0."""
     diffusion = GaussianDiffusion(linear_beta_schedule(50), dtype=torch.float64)
-    mean, variance = (0.2 + 0.6 * torch.rand(2, dtype=torch.float64)).tolist()
+    mean, variance = (0.2 + 0.6 * torch.rand(2, generator=fresh_generator(), dtype=torch.float64)).tolist()
     for t in (20, diffusion.T):
         got = answer(diffusion, mean, variance, t)
         if not isinstance(got, (tuple, list)) or len(got) != 2:

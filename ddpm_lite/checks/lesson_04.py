@@ -9,27 +9,13 @@ import torch
 from torch import Tensor
 
 from ..likelihood import gaussian_kl
-from .machinery import WrongAnswer, diagnose, exercise
-
-
-def _fresh() -> torch.Generator:
-    generator = torch.Generator()
-    generator.seed()
-    return generator
-
-
-def _table(T: int, generator: torch.Generator) -> Tensor:
-    """A random alpha_bar table, (T+1,), that falls from 1 to between 0.1 and 0.5."""
-    beta = 0.02 + torch.rand(T, generator=generator, dtype=torch.float64)
-    total = 0.7 + 1.5 * torch.rand(1, generator=generator, dtype=torch.float64)
-    log = torch.cat([torch.zeros(1, dtype=torch.float64), -beta.cumsum(0) / beta.sum() * total])
-    return log.exp()
+from .machinery import WrongAnswer, diagnose, exercise, fresh_generator, random_alpha_bar
 
 
 @exercise
 def check_kl_bits(answer: Callable[[Tensor, float, Tensor, float], Tensor]) -> str:
     """Check ``kl_bits(mean_q, variance_q, mean_p, variance_p)``: KL(q || p) of images, bits per dimension, (B,)."""
-    generator, ln2 = _fresh(), math.log(2)
+    generator, ln2 = fresh_generator(), math.log(2)
     for shape in ((4, 1, 5, 6), (3, 2, 4, 4)):
         m_q, m_p = torch.randn(2, *shape, generator=generator, dtype=torch.float64)
         v_q, v_p = (0.2 + 0.3 * torch.rand(2, generator=generator, dtype=torch.float64)).tolist()
@@ -73,7 +59,7 @@ def check_kl_bits(answer: Callable[[Tensor, float, Tensor, float], Tensor]) -> s
 @exercise
 def check_weighted_loss(answer: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> str:
     """Check ``weighted_loss(eps, eps_hat, t, weight)``: the mean over batch and pixels of w_t (eps - eps_hat)^2."""
-    generator = _fresh()
+    generator = fresh_generator()
     for B, T in ((6, 9), (4, 20)):
         eps, eps_hat = torch.randn(2, B, 1, 4, 5, generator=generator, dtype=torch.float64)
         t = torch.randperm(T, generator=generator)[:B] + 1
@@ -110,7 +96,7 @@ def check_weighted_loss(answer: Callable[[Tensor, Tensor, Tensor, Tensor], Tenso
 def check_bound_weight(answer: Callable[[Tensor], Tensor]) -> str:
     """Check ``bound_weight(alpha_bar)``: (T+1,) -> (T-1,), ``w_t = (SNR_{t-1} / SNR_t - 1) / 2`` for t = 2..T."""
     for T in (8, 15):
-        alpha_bar = _table(T, _fresh())
+        alpha_bar = random_alpha_bar(T, fresh_generator())
         snr = alpha_bar[1:] / (1 - alpha_bar[1:])  # t = 1 .. T
         want = (snr[:-1] / snr[1:] - 1) / 2
         got = answer(alpha_bar.clone())
@@ -150,7 +136,7 @@ def check_v_target(answer: Callable[[Tensor, Tensor, float], tuple[Tensor, Tenso
 
     ``v = sqrt(alpha_bar_t) eps - sqrt(1 - alpha_bar_t) x_0``.
     """
-    generator = _fresh()
+    generator = fresh_generator()
     for _ in range(2):
         A = float(0.15 + 0.3 * torch.rand(1, generator=generator))
         a, b = math.sqrt(A), math.sqrt(1 - A)

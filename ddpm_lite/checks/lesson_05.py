@@ -9,21 +9,15 @@ import torch
 from torch import Tensor
 
 from ..unet import ResidualBlock
-from .machinery import WrongAnswer, diagnose, exercise
+from .machinery import WrongAnswer, diagnose, exercise, fresh_generator
 
 Layer = Callable[[Tensor], Tensor]
-
-
-def _fresh() -> torch.Generator:
-    generator = torch.Generator()
-    generator.seed()
-    return generator
 
 
 @exercise
 def check_time_embedding(answer: Callable[[Tensor, int, float], Tensor]) -> str:
     """Check ``time_embedding(t, d, max_period)``: ``[cos(w_i t), sin(w_i t)], w_i = max_period^(-i / (d / 2))``."""
-    generator = _fresh()
+    generator = fresh_generator()
     for d, period in ((8, 10_000.0), (12, 500.0)):
         t = torch.randperm(900, generator=generator)[:5] + 20
         half = d // 2
@@ -66,9 +60,10 @@ def check_time_embedding(answer: Callable[[Tensor, int, float], Tensor]) -> str:
 @exercise
 def check_block_parameters(answer: Callable[[int, int, int], int]) -> str:
     """Check ``block_parameters(c_in, c_out, D)``: the number of weights of a ``ResidualBlock``."""
-    draw = torch.randint(3, 20, (3,), generator=_fresh()).tolist()
+    draw = torch.randint(3, 20, (3,), generator=fresh_generator()).tolist()
     for c_in, c_out, D in ((4 * draw[0], 4 * draw[0] + 8, 16 * draw[1]), (4 * draw[2], 4 * draw[2], 128)):
-        want = sum(p.numel() for p in ResidualBlock(c_in, c_out, D).parameters())
+        with torch.device("meta"):  # counts only; nothing is drawn
+            want = sum(p.numel() for p in ResidualBlock(c_in, c_out, D).parameters())
         skip = c_in * c_out + c_out
         biases = 2 * c_out + 2 * c_out + (c_out if c_in != c_out else 0)
         mistakes = {
@@ -96,7 +91,7 @@ def check_block_parameters(answer: Callable[[int, int, int], int]) -> str:
 @exercise
 def check_attention(answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str:
     """Check ``attend(q, k, v)``: ``softmax(q k^T / sqrt(d)) v`` over the keys, (B, heads, n, d)."""
-    generator = _fresh()
+    generator = fresh_generator()
     for B, heads, n, d in ((2, 3, 5, 4), (1, 2, 6, 6)):  # n = d too: a transposed product then has the right shape
         q, k, v = (2 * torch.randn(3, B, heads, n, d, generator=generator, dtype=torch.float64)).unbind(0)
         scores = q @ k.transpose(-1, -2) / math.sqrt(d)
@@ -137,7 +132,7 @@ def check_walk_the_u(answer: Callable[[Tensor, list[Layer], list[Layer], list[La
 
     All layers keep the resolution here, and h and every skip have C channels, so that wrong orders run too.
     """
-    generator, C = _fresh(), 3
+    generator, C = fresh_generator(), 3
     h = torch.randn(2, C, 4, 4, generator=generator, dtype=torch.float64)
 
     def layer(c_in: int) -> Layer:

@@ -10,13 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..diffusion import GaussianDiffusion
-from .machinery import WrongAnswer, diagnose, exercise
-
-
-def _fresh() -> torch.Generator:
-    generator = torch.Generator()
-    generator.seed()
-    return generator
+from .machinery import WrongAnswer, diagnose, exercise, fresh_generator
 
 
 def _integer(low: int, high: int, generator: torch.Generator) -> int:
@@ -40,7 +34,7 @@ SCALES: dict[str, Callable[[Tensor], Tensor]] = {
 @exercise
 def check_draw_batch(answer: Callable[[Tensor, int, int, torch.Generator], tuple[Tensor, Tensor]]) -> str:
     """Check ``draw_batch(images, n, T, generator) -> x_0, t``: n of the images, in [-1, 1]; n times from 1..T."""
-    fresh, n, T, rounds = _fresh(), 60, 4, 60
+    fresh, n, T, rounds = fresh_generator(), 60, 4, 60
     images = torch.randint(0, 256, (120, 1, 4, 4), generator=fresh, dtype=torch.uint8)
     images[:, 0, 0, 0], images[:, 0, 0, 1] = 0, 255
     seed, before = _integer(0, 10**6, fresh), torch.get_rng_state()
@@ -142,7 +136,7 @@ def _losses(model: nn.Module, d: GaussianDiffusion, x_0: Tensor, t: Tensor, eps:
 @exercise
 def check_training_step(answer: Callable[..., Any]) -> str:
     """Check ``training_step(model, optimizer, diffusion, x_0, t, eps) -> loss``: one update, called twice."""
-    g, lr = _fresh(), 0.05
+    g, lr = fresh_generator(), 0.05
     diffusion = GaussianDiffusion(torch.linspace(0.05, 0.4, 10), dtype=torch.float64)
     model = _Probe(0.2 + 0.3 * torch.rand(3, generator=g, dtype=torch.float64))
     optimizer = torch.optim.SGD(model.parameters(), lr)
@@ -179,7 +173,7 @@ def check_training_step(answer: Callable[..., Any]) -> str:
 @exercise
 def check_learning_rate(answer: Callable[[int, int, int, float], float]) -> str:
     """Check ``learning_rate(k, K, w, lr)``: ``lr min(1, k / w) (1 - cos(pi min(1, (K - k + 1) / (K - w)))) / 2``."""
-    g = _fresh()
+    g = fresh_generator()
     K, w, lr = _integer(40, 90, g), _integer(5, 12, g), 1e-3 * _integer(1, 9, g)
     k = torch.arange(1, K + 1, dtype=torch.float64)
 
@@ -221,7 +215,7 @@ def check_learning_rate(answer: Callable[[int, int, int, float], float]) -> str:
 @exercise
 def check_update_average(answer: Callable[[list[Tensor], list[Tensor], float, int], Any]) -> str:
     """Check ``update_average(average, weights, decay, n)``: in place, ``d = min(decay, (1 + n) / (10 + n))``."""
-    g, decay, shapes = _fresh(), 0.95, [(2, 3), (4,)]
+    g, decay, shapes = fresh_generator(), 0.95, [(2, 3), (4,)]
     ages = (_integer(1, 20, g), _integer(2000, 3000, g))  # on either side of where the ramp ends, n = 170
     olds, nows, got = [], [], []
     for n in ages:

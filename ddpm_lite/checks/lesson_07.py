@@ -8,13 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .machinery import WrongAnswer, diagnose, exercise
-
-
-def _fresh() -> torch.Generator:
-    generator = torch.Generator()
-    generator.seed()
-    return generator
+from .machinery import WrongAnswer, diagnose, exercise, fresh_generator
 
 
 def _tables(T: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -33,7 +27,7 @@ def _images(generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
 @exercise
 def check_reverse_step(answer: Callable[[Tensor, int, Tensor, Tensor, Tensor, Tensor], Tensor]) -> str:
     """Check ``reverse_step(x_t, t, eps_hat, z, beta, alpha_bar)``: Algorithm 2, line 4, with sigma_t^2 = beta_t."""
-    generator = _fresh()
+    generator = fresh_generator()
     beta, alpha_bar = _tables(9, generator)
     for t in (5, 9, 1):
         x_t, eps_hat, z = _images(generator)
@@ -84,7 +78,7 @@ def check_reverse_step(answer: Callable[[Tensor, int, Tensor, Tensor, Tensor, Te
 @exercise
 def check_clipped_mean(answer: Callable[[Tensor, int, Tensor, Tensor], Tensor]) -> str:
     """Check ``clipped_mean(x_t, t, eps_hat, alpha_bar)``: eq. 7 with x0_hat, cut to [-1, 1], for x_0."""
-    generator = _fresh()
+    generator = fresh_generator()
     _, alpha_bar = _tables(9, generator)
     for t in (6, 3, 1):
         x_t, eps_hat, _ = _images(generator)
@@ -130,7 +124,7 @@ def check_clipped_mean(answer: Callable[[Tensor, int, Tensor, Tensor], Tensor]) 
 @exercise
 def check_short_beta(answer: Callable[[Tensor, list[int]], Tensor]) -> str:
     """Check ``short_beta(alpha_bar, tau)``: (n,), ``beta'_k = 1 - alpha_bar[tau_k] / alpha_bar[tau_{k-1}]``."""
-    generator = _fresh()
+    generator = fresh_generator()
     beta, alpha_bar = _tables(20, generator)
     chosen = torch.randperm(17, generator=generator)[:4] + 2  # of 2..18
     tau = sorted([*chosen.tolist(), 20])
@@ -178,7 +172,7 @@ def _variance(
 @exercise
 def check_spoiled_variance(answer: Callable[[Tensor, float, float], float]) -> str:
     """Check ``spoiled_variance(alpha_bar, s, c)``: the variance of samples of N(0, s^2) with eps_hat times c."""
-    generator = _fresh()
+    generator = fresh_generator()
     _, alpha_bar = _tables(12, generator)
     s = float(0.3 + 0.3 * torch.rand(1, generator=generator))
     for c in (1.0, 1.1, 0.9):

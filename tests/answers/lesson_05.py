@@ -1,4 +1,4 @@
-"""The checks of lesson 05's exercises: right answers in several forms pass; each known mistake is named."""
+"""Answers to the exercises of lesson 05: right ones in several forms, and mistakes with the words that name them."""
 
 from __future__ import annotations
 
@@ -6,20 +6,16 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddpm_lite.checks import (
-    WrongAnswer,
     check_attention,
     check_block_parameters,
     check_time_embedding,
     check_walk_the_u,
 )
-
-CHECKS = [check_attention, check_block_parameters, check_time_embedding, check_walk_the_u]
 
 
 def waves(t: Tensor, d: int, P: float, rate: Callable[[Tensor, int, float], Tensor] | None = None) -> list[Tensor]:
@@ -42,8 +38,9 @@ def embedding_exp(t: Tensor, d: int, P: float) -> Tensor:
 
 
 def block_by_layers(c_in: int, c_out: int, D: int) -> int:
-    layers = [nn.GroupNorm(1, c_in), nn.Conv2d(c_in, c_out, 3), nn.Linear(D, 2 * c_out), nn.GroupNorm(1, c_out)]
-    layers += [nn.Conv2d(c_out, c_out, 3)] + ([nn.Conv2d(c_in, c_out, 1)] if c_in != c_out else [])
+    with torch.device("meta"):
+        layers = [nn.GroupNorm(1, c_in), nn.Conv2d(c_in, c_out, 3), nn.Linear(D, 2 * c_out), nn.GroupNorm(1, c_out)]
+        layers += [nn.Conv2d(c_out, c_out, 3)] + ([nn.Conv2d(c_in, c_out, 1)] if c_in != c_out else [])
     return sum(p.numel() for layer in layers for p in layer.parameters())
 
 
@@ -184,26 +181,3 @@ WRONG: list[tuple[Any, Callable[..., Any], str]] = [
     (check_walk_the_u, walk_without_the_first, "ran empty"),
     (check_walk_the_u, lambda h, down, middle, up: None, "does your function return"),
 ]
-
-
-@pytest.mark.parametrize("check, answer", RIGHT)
-def test_right_answers_pass(check: Any, answer: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    for _ in range(5):  # the inputs are drawn anew
-        check(answer)
-    assert capsys.readouterr().out.startswith("Correct. ")
-
-
-@pytest.mark.parametrize("check, answer, message", WRONG, ids=[f"{c.__name__}-{m[:20]}" for c, _, m in WRONG])
-def test_known_mistakes_are_named(check: Any, answer: Any, message: str) -> None:
-    for _ in range(5):
-        with pytest.raises(WrongAnswer, match=message):
-            check(answer)
-
-
-@pytest.mark.parametrize("check", CHECKS)
-def test_a_stub_counts_as_not_attempted(check: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    def stub(*arguments: Any) -> Any:
-        raise NotImplementedError
-
-    check(stub)
-    assert capsys.readouterr().out == "Not attempted yet.\n"

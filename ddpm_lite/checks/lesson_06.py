@@ -48,8 +48,9 @@ def check_draw_batch(answer: Callable[[Tensor, int, int, torch.Generator], tuple
             raise WrongAnswer(f"{name} should be a tensor of shape {shape}, got {got}")
     if t.dtype != torch.int64:
         raise WrongAnswer(f"t indexes a table: it should be int64, got {t.dtype}")
-    if not x_0.is_floating_point():
-        raise WrongAnswer(f"x_0 should be float32, got {x_0.dtype}: whole numbers cannot lie between -1 and 1")
+    if x_0.dtype != torch.float32:
+        why = "the network's weights are float32" if x_0.is_floating_point() else "whole numbers leave out 0.5"
+        raise WrongAnswer(f"x_0 should be float32, got {x_0.dtype}: {why}")
     if not (torch.equal(x_0, again[0]) and torch.equal(t, again[1])) or not torch.equal(before, torch.get_rng_state()):
         raise WrongAnswer("two generators of one seed give two batches: pass generator=generator to each draw")
     fits = {
@@ -70,14 +71,34 @@ def check_draw_batch(answer: Callable[[Tensor, int, int, torch.Generator], tuple
         raise WrongAnswer("t = T never comes: torch.randint leaves out its upper end, so that end should be T + 1")
     if bool((times == times[:, :1]).all()):
         raise WrongAnswer("all images of a batch have one t: draw n of them")
+    if bool((times == times[0]).all()):
+        raise WrongAnswer("your t are the same in every batch: draw them anew, with the generator that is given")
     shares = times.flatten().bincount(minlength=T + 1)[1:] / times.numel()
     if float((shares - 1 / T).abs().max()) > 0.06:
         raise WrongAnswer("some t come more often than others: each of 1..T should be equally likely")
-    drawn = torch.cat([x for x, _ in draws]).flatten(1).double()
-    distance = torch.cdist(drawn, (images.double() / 127.5 - 1).flatten(1))
-    if len(distance.argmin(1).unique()) < len(images) // 2:
-        raise WrongAnswer("the same few images come again and again: draw from all of them")
+    drawn, known = torch.stack([x for x, _ in draws]).double(), SCALES[""](images.double())
+    _judge_indices(torch.cdist(drawn.flatten(2), known.flatten(1)).argmin(2), len(images))
     return "Every image and every t has its turn."
+
+
+def _judge_indices(index: Tensor, N: int) -> None:
+    """Raise WrongAnswer unless index, (rounds, n), is drawn from 0..N-1 with equal chances, batch by batch."""
+    if bool((index == index[0]).all()):
+        raise WrongAnswer("every batch holds the same images: draw them anew, with the generator that is given")
+    if bool((index == index[:, :1]).all()):
+        raise WrongAnswer("one image fills the whole batch: draw n of them")
+    if bool((index.diff(dim=1) % N == 1).all()):
+        raise WrongAnswer("a batch is a row of neighbors: draw each by itself, with randint(len(images), (n,), ...)")
+    counts = index.flatten().bincount(minlength=N).double()
+    missing = (counts == 0).nonzero().flatten().tolist()  # by bad luck: one image once in 10^11 checks
+    if missing in ([0], [N - 1]):
+        which = "first" if missing == [0] else "last"
+        raise WrongAnswer(f"the {which} image never comes: draw indices with randint(len(images), ...), 0 to len - 1")
+    if missing:
+        raise WrongAnswer(f"{len(missing)} of {N} images never come: draw from all, with randint(len(images), ...)")
+    mean = index.numel() / N
+    if float((counts - mean).square().sum() / mean) > 2 * N:  # chi^2: N - 1 on average, by luck once in 10^9 checks
+        raise WrongAnswer("some images come more often than others: each should be equally likely")
 
 
 # ---- exercise 2 ------------------------------------------------------------------------------------------------------
@@ -95,42 +116,54 @@ class _Probe(nn.Module):
         return a * x_t + b * t.view(-1, 1, 1, 1) / 10 + c
 
 
+FIRST_T = "you take the first t for the whole batch: each image has its own"
+
+
 def _losses(model: nn.Module, d: GaussianDiffusion, x_0: Tensor, t: Tensor, eps: Tensor) -> dict[str, Tensor]:
     """The loss under "", and that of each known mistake under its explanation."""
 
     def mix(signal: Tensor, noise: Tensor, at: Tensor = t) -> Tensor:
         return signal[at].view(-1, 1, 1, 1) * x_0 + noise[at].view(-1, 1, 1, 1) * eps
 
-    rates = d.sqrt_alpha_bar, d.sqrt_one_minus_alpha_bar
-    x_t = mix(*rates)
+    def loss(x_t: Tensor, told: Tensor = t) -> Tensor:
+        return (eps - model(x_t, told)).square().mean()
+
+    signal, noise = d.sqrt_alpha_bar, d.sqrt_one_minus_alpha_bar
+    x_t, first = mix(signal, noise), t[:1].expand(len(t))
     error = eps - model(x_t, t)
     return {
-        "": error.square().mean(),
+        "": loss(x_t),
         "your loss is the sum of the squares; L_simple is their mean, so that it does not grow with the batch": (
             error.square().sum()
         ),
         "you add up the squares of each image; the loss is the mean over pixels as well as over images": (
             error.square().flatten(1).sum(1).mean()
         ),
-        "your loss is the root of the mean square; leave the root out": error.square().mean().sqrt(),
+        "your loss is the root of the mean square; leave the root out": loss(x_t).sqrt(),
+        "your loss is half of the mean square: leave out the 1/2": loss(x_t) / 2,
         "your loss takes the absolute error; square it": error.abs().mean(),
         "the network is asked for the noise, eps; you compare its answer with x_0": (
             (x_0 - model(x_t, t)).square().mean()
         ),
-        "you show the network x_0; it should see x_t, the noised image": (eps - model(x_0, t)).square().mean(),
+        "you show the network x_0; it should see x_t, the noised image": loss(x_0),
         "your x_t has alpha_bar and 1 - alpha_bar as factors; equation (4) has their roots": (
-            (eps - model(mix(d.alpha_bar, 1 - d.alpha_bar), t)).square().mean()
+            loss(mix(d.alpha_bar, 1 - d.alpha_bar))
         ),
-        "the two rates are swapped: sqrt(alpha_bar_t) belongs to x_0": (
-            (eps - model(mix(*rates[::-1]), t)).square().mean()
-        ),
-        "your rates are those of t - 1: entry t of the table belongs to t": (
-            (eps - model(mix(*rates, at=t - 1), t)).square().mean()
-        ),
-        "you add the noise to x_0 at full strength: both have their rate, equation (4)": (
-            (eps - model(x_0 + eps, t)).square().mean()
-        ),
+        "the rate of your noise lacks its root: it is sqrt(1 - alpha_bar_t)": loss(mix(signal, 1 - d.alpha_bar)),
+        "the rate of your x_0 lacks its root: it is sqrt(alpha_bar_t)": loss(mix(d.alpha_bar, noise)),
+        "the two rates are swapped: sqrt(alpha_bar_t) belongs to x_0": loss(mix(noise, signal)),
+        "your rates are those of t - 1: entry t of the table belongs to t": loss(mix(signal, noise, t - 1)),
+        "your rates are those of t + 1: entry t of the table belongs to t": loss(mix(signal, noise, t + 1)),
+        "you add the noise to x_0 at full strength: both have their rate, equation (4)": loss(x_0 + eps),
+        FIRST_T: loss(mix(signal, noise, first)),
+        f"{FIRST_T}, for the network too": loss(mix(signal, noise, first), first),
+        f"{FIRST_T}; the network is told only the first": loss(x_t, first),
     }
+
+
+def _as_text(loss: Any) -> str:
+    """A loss to compare, NaN too; "" for what is none."""
+    return repr(torch.as_tensor(loss).tolist()) if isinstance(loss, (float, Tensor)) else ""
 
 
 @exercise
@@ -144,13 +177,17 @@ def check_training_step(answer: Callable[..., Any]) -> str:
     for call in (1, 2):
         x_0 = 0.3 + 0.5 * torch.rand(3, 1, 2, 2, generator=g, dtype=torch.float64)
         eps = torch.randn(x_0.shape, generator=g, dtype=torch.float64) + 1
-        t = torch.randint(2, 10, (3,), generator=g)
+        t = 2 + torch.randperm(8, generator=g)[:3]
         twin = _Probe(reached)
         losses = _losses(twin, diffusion, x_0, t, eps)
         loss = losses.pop("")
         (gradient,) = torch.autograd.grad(loss, [twin.weights])
         gradients.append(gradient)
+        other = _Probe(model.weights.detach())
         got = answer(model, optimizer, diffusion, x_0.clone(), t.clone(), eps.clone())
+        again = answer(other, torch.optim.SGD(other.parameters(), lr), diffusion, x_0.clone(), t.clone(), eps.clone())
+        if _as_text(got) != _as_text(again):
+            raise WrongAnswer("the same inputs gave two losses: use the t and the eps that are given, draw none")
         diagnose(f"the loss of call {call}", got, loss.detach(), {why: value.detach() for why, value in losses.items()})
         before, reached = reached, reached - lr * gradient
         mistakes = {
@@ -177,10 +214,14 @@ def check_learning_rate(answer: Callable[[int, int, int, float], float]) -> str:
     K, w, lr = _integer(40, 90, g), _integer(5, 12, g), 1e-3 * _integer(1, 9, g)
     k = torch.arange(1, K + 1, dtype=torch.float64)
 
+    def fall(left: Tensor) -> Tensor:
+        return (1 - torch.cos(math.pi * left)) / 2
+
     def curve(warm: Tensor, left: Tensor) -> Tensor:
-        return lr * warm * (1 - torch.cos(math.pi * left.clamp(0, 1))) / 2
+        return lr * warm * fall(left.clamp(0, 1))
 
     warm, left, one = (k / w).clamp(max=1), (K - k + 1) / (K - w), torch.ones_like(k)
+    up = (k / w).clamp(min=1)
     mistakes = {
         "your first update has learning rate 0, and does nothing: updates are counted from 1": curve(
             ((k - 1) / w).clamp(max=1), (K - k + 1) / (K - w)
@@ -202,10 +243,22 @@ def check_learning_rate(answer: Callable[[int, int, int, float], float]) -> str:
         ),
         "it is twice as large: the factor 1/2 is missing": 2 * curve(warm, left),
         "the factor lr is missing: it should peak at lr": curve(warm, left) / lr,
+        "the share that is left is more than 1 during the warm-up: the inner min is missing": lr * warm * fall(left),
+        "k / w grows on after the warm-up: the outer min is missing": lr * k / w * fall(left.clamp(max=1)),
+        "both min are missing: what is larger than 1 counts as 1": lr * k / w * fall(left),
+        "the factor pi is missing in the cosine": lr * warm * (1 - torch.cos(left.clamp(max=1))) / 2,
+        "you take the larger of 1 and k / w; take the smaller, min": lr * up * fall(left.clamp(max=1)),
+        "you take the larger of 1 and the share that is left; take min": lr * warm * fall(left.clamp(min=1)),
+        "both your min are max": lr * up * fall(left.clamp(min=1)),
+        "k // w is a whole number; during the warm-up you need the fraction k / w": curve((k // w).clamp(max=1), left),
     }
-    got = torch.tensor([float(answer(int(i), K, w, lr)) for i in k], dtype=torch.float64)
-    scale = 1 / lr  # judged in units of lr, which is small itself
-    diagnose("learning rate / lr", got * scale, curve(warm, left) * scale, {a: b * scale for a, b in mistakes.items()})
+    values = [answer(int(i), K, w, lr) for i in k]
+    if any(value is None for value in values):
+        raise WrongAnswer("your function returns None: does it return its result?")
+    got, want = torch.tensor([float(value) for value in values], dtype=torch.float64) / lr, curve(warm, left) / lr
+    worst = int((got - want).abs().argmax()) + 1  # judged in units of lr, which is small itself
+    what = f"learning rate / lr at k = {worst} of K = {K}, with w = {w},"
+    diagnose(what, got, want, {why: wrong / lr for why, wrong in mistakes.items()})
     return "Slow at first, slow at last."
 
 
@@ -223,6 +276,7 @@ def check_update_average(answer: Callable[[list[Tensor], list[Tensor], float, in
         weights: list[Tensor] = [nn.Parameter(torch.randn(shape, generator=g, dtype=torch.float64)) for shape in shapes]
         olds.append(_flat(average))
         nows.append(_flat(weights))
+        given = list(average)
         answer(average, weights, decay, n)
         if not torch.equal(_flat(weights), nows[-1]):
             raise WrongAnswer("the weights themselves have changed: training goes on with them, only read them")
@@ -233,6 +287,11 @@ def check_update_average(answer: Callable[[list[Tensor], list[Tensor], float, in
                 "your average hangs on the graph of all updates before it, and memory fills up: "
                 "work under torch.no_grad(), or with w.detach()"
             )
+        if not all(a is b for a, b in zip(average, given, strict=True)):
+            raise WrongAnswer(
+                "you put new tensors into the list; the tensors themselves must change: those of a network hang in it, "
+                "not in the list"
+            )
         got.append(_flat(average))
 
     def mix(share: Callable[[int], float]) -> Tensor:
@@ -242,7 +301,17 @@ def check_update_average(answer: Callable[[list[Tensor], list[Tensor], float, in
     def d(n: int) -> float:
         return min(decay, (1 + n) / (10 + n))
 
+    one = [old.clone() for old in olds]  # only the first tensor brought up to date
+    for n, old, now in zip(ages, one, nows, strict=True):
+        old[: math.prod(shapes[0])].lerp_(now[: math.prod(shapes[0])], 1 - d(n))
     mistakes = {
+        "only the first tensor has changed: go through all of them": torch.cat(one),
+        "your d is that of the update before: with n updates in the averages, d_n = (1 + n) / (10 + n)": (
+            mix(lambda n: min(decay, n / (9 + n)))
+        ),
+        "your d is that of the next update: with n updates in the averages, d_n = (1 + n) / (10 + n)": (
+            mix(lambda n: min(decay, (2 + n) / (11 + n)))
+        ),
         "the average is as before: change its tensors in place, as with a.mul_(d).add_(w, alpha=1 - d)": (
             torch.cat(olds)
         ),
@@ -258,9 +327,8 @@ def check_update_average(answer: Callable[[list[Tensor], list[Tensor], float, in
         "d is the smaller of the two, decay and (1 + n) / (10 + n); yours is the larger": (
             mix(lambda n: max(decay, (1 + n) / (10 + n)))
         ),
-        "your d is decay from the start; a young average should forget faster: d = min(decay, (1 + n) / (10 + n))": (
-            mix(lambda n: decay)
-        ),
+        "your d is decay from the start, or (10 + n) lacks its brackets; a young average should forget faster: "
+        "d = min(decay, (1 + n) / (10 + n))": mix(lambda n: decay),
         "your d is (1 + n) / (10 + n) for ever, and comes near 1; decay is its limit: take the smaller of the two": (
             mix(lambda n: (1 + n) / (10 + n))
         ),

@@ -203,7 +203,8 @@ class GaussianDiffusion(nn.Module):
         ``L_{t-1} = KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t))`` for t > 1, and ``L_0 = -log p(x_0 | x_1)``, eq. 5.
         L_0 takes x_0 to hold 256 levels and integrates the Gaussian over each level's bin, eq. 13. As in the authors'
         code, beta_tilde_1 = 0 is replaced by beta_tilde_2 there. The bound on -log2 p(x_0) per dimension is the sum
-        over t of these terms plus ``prior_term``.
+        over t of these terms plus ``prior_term``. With ``clip``, the default, x0_hat is first cut to [-1, 1], as in
+        ``p_mean_variance``: near t = T this makes the terms much smaller than eq. 12, which knows no cut.
 
         x_0: (B, ...) in [-1, 1] on 256 levels; t: int or (B,). Returns: (B,) bits per dimension.
         """

@@ -151,13 +151,13 @@ def background(images: Tensor, *, full: bool | None = None) -> dict[str, float]:
 
 def bits_per_dim(
     diffusion: GaussianDiffusion, model: Denoiser, images: Tensor, *, n_t: int = 20, progress: bool = False,
-    generator: torch.Generator | None = None,
+    sigma: str = "beta_tilde", generator: torch.Generator | None = None,
 ) -> dict[str, Any]:
     """Return the variational bound on -log2 p(x_0), per dimension, and its three parts, with standard errors.
 
     ``L = L_T + sum_{t=2..T} L_{t-1} + L_0``, Ho et al. 2020, eq. 5. The sum is estimated without bias: 2..T is cut into
     n_t strata, narrow at small t, where the terms are large; each image draws one t from each, and the sum is
-    ``sum_k |stratum_k| L_{t_k - 1}``. n_t >= T - 1 takes every t.
+    ``sum_k |stratum_k| L_{t_k - 1}``. n_t >= T - 1 takes every t. sigma: as in ``diffusion.bound_terms``.
 
     images: (N, ...), N >= 2, in [-1, 1] on 256 levels. Returns: {"L_T", "L_sum", "L_0", "total"}, each {"mean", "se"},
     in bits per dimension; the errors, over images, hold the choice of images as well as that of t and noise.
@@ -171,7 +171,7 @@ def bits_per_dim(
 
     def term(t: Tensor) -> Tensor:
         pairs = zip(x_0.split(250), t.to(x_0.device).split(250), strict=True)
-        return torch.cat([diffusion.bound_terms(model, *pair, generator=generator) for pair in pairs]).double()
+        return torch.cat([diffusion.bound_terms(model, *p, sigma=sigma, generator=generator) for p in pairs]).double()
 
     try:
         network.eval()

@@ -227,6 +227,25 @@ def test_for_gaussian_data_the_parts_are_what_algebra_says() -> None:
     assert entropy < right["total"]["mean"] < wrong["total"]["mean"] - 0.1
 
 
+def test_the_other_sigma_has_another_bound_which_is_nearer_for_smooth_data() -> None:
+    # With sigma^2 = beta_t, 2 L_{t-1} = ln(beta_t / beta_tilde_t) - 1 + (beta_tilde_t + c^2 Var(x_0 | x_t)) / beta_t
+    diffusion, s = GaussianDiffusion(linear_beta_schedule(200)), 0.25
+    oracle, x = GaussianOracle(diffusion, torch.zeros(1, 4, 4), s), gaussian_images(400, s)
+    tilde, beta = (
+        evaluation.bits_per_dim(diffusion, oracle, x, sigma=sigma, generator=seeded())
+        for sigma in ("beta_tilde", "beta")
+    )
+    b, b_tilde, c = (table[2:].double() for table in (diffusion.beta, diffusion.beta_tilde, diffusion.mu_coef_x_0))
+    variance = 1 / (1 / s**2 + diffusion.snr[2:].double())
+    exact = float(((b / b_tilde).log() - 1 + (b_tilde + c**2 * variance) / b).sum()) / 2 / math.log(2)
+    assert abs(beta["L_sum"]["mean"] - exact) < 4 * beta["L_sum"]["se"] < 0.1 * exact
+    assert beta == evaluation.bits_per_dim(diffusion, oracle, x, sigma="beta", generator=seeded())
+    assert beta["total"]["mean"] < tilde["total"]["mean"] - 0.1
+    assert tilde == evaluation.bits_per_dim(diffusion, oracle, x, generator=seeded())  # the default
+    with pytest.raises(ValueError, match="^sigma must be one of"):
+        evaluation.bits_per_dim(diffusion, oracle, x, sigma="learned")
+
+
 def test_the_standard_error_is_the_spread_of_repeated_estimates() -> None:
     diffusion, generator = GaussianDiffusion(linear_beta_schedule(50)), seeded()
     oracle, sets = GaussianOracle(diffusion, torch.zeros(1, 4, 4), 0.25), gaussian_images(3000, 0.25).split(20)

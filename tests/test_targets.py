@@ -84,6 +84,19 @@ def test_the_bound_weights_in_terms_of_the_snr(diffusion: GaussianDiffusion) -> 
     assert bool(with_beta.isfinite().all())
 
 
+def test_what_lesson_04_says_of_the_weights() -> None:
+    linear, cosine = (GaussianDiffusion(f(1000)) for f in (linear_beta_schedule, cosine_beta_schedule))
+    for sigma, at_2 in (("beta_tilde", 60), ("beta", 30)):  # beside L_simple, which is 1
+        w = bound_weight(linear, sigma=sigma)[2:]
+        assert float(w[0] / w.mean()) == pytest.approx(at_2, rel=0.1)
+        assert bool((w[:8] > 7 * w.mean()).all())  # t < 10
+    r = relative_weight(linear, "x_0")
+    assert 7.5 < math.log10(float(r[-1] / r[2])) < 8.5
+    assert bool((bound_weight(cosine)[2:-1] < 2).all()) and bound_weight(cosine)[-1] > 400  # beta_T is cut at 0.999
+    by_x_0 = bound_weight(GaussianDiffusion(linear_beta_schedule(50)), "x_0", sigma="beta")
+    assert 0.8 < float(by_x_0[1] / by_x_0.sum()) < 0.85  # four fifths of the weight at t = 1
+
+
 def test_a_network_with_another_target_can_be_sampled() -> None:
     diffusion = GaussianDiffusion(linear_beta_schedule(30))
     oracle = GaussianOracle(diffusion, torch.tensor([0.3, -0.1]), 0.2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ import torch
 
 from ddpm_lite import MLPDenoiser, UNet, plots
 from ddpm_lite.anatomy import Cost
-from ddpm_lite.plots.network import mean_and_se
 
 SMALL: dict[str, Any] = {"channels": 8, "channel_mult": (1, 2), "attention_levels": (1,), "n_heads": 2}
 
@@ -49,6 +47,30 @@ def test_the_u_of_other_networks() -> None:
     assert any("gate" in s for s in legend(channels=4, channel_mult=(1,), input_skip=True)[1])
 
 
+def test_refine_is_a_box_that_is_told_t_and_gets_x_t() -> None:
+    model = UNet(channels=32, channel_mult=(1, 2), patch_size=2, attention_levels=(1,), refine=8, input_skip=True)
+    (axis,) = plots.plot_unet(model).axes
+    plain = plots.plot_unet(UNet(channels=32, channel_mult=(1, 2), patch_size=2, attention_levels=(1,))).axes[0]
+    bold, before = ([text for text in a.texts if text.get_weight() == "bold"] for a in (axis, plain))
+    assert [text.get_text() for text in bold[-3:]] == ["32", "1", r"$\hat\epsilon$"]  # 8 features of 2 x 2 pixels
+    assert len(bold) == len(before) + 1
+    x_box, x_eps = bold[-2].get_position()[0], bold[-1].get_position()[0]
+    boxes = axis.patches
+    assert len(boxes) == len(bold) - 2
+    assert boxes[-1].get_edgecolor() == boxes[1].get_edgecolor()  # told t, as a block is
+    assert boxes[-1].get_edgecolor() != boxes[-2].get_edgecolor()
+    (plus,) = [text for text in axis.texts if text.get_text() == "+1"]
+    assert plus.get_position()[0] == pytest.approx(x_box - 0.06)
+    corners = [(line.get_linestyle(), line.get_xdata()) for line in axis.lines if len(line.get_xdata()) == 4]
+    ways = {style: x for style, x in corners if x[-1] > x_box - 0.5}
+    assert [ways["-"][0], ways["-"][-1]] == [0, x_box]  # x_t is led into it
+    assert ways["--"][-1] == x_eps and len([1 for line in axis.lines if line.get_linestyle() == "--"]) == 1
+    assert not any(line.get_linestyle() == "--" for line in plain.lines)
+    names = [[text.get_text() for text in a.get_legend().get_texts()] for a in (axis, plain)]
+    assert set(names[0]) - set(names[1]) == {"two convolutions (refine)", "input skip"}
+    assert "28×28" in [text.get_text() for text in axis.texts if text.get_position()[0] == x_box]
+
+
 def test_skips_join_what_the_network_joins() -> None:
     """The numbers at the arcs, in the order of the boxes, are what the way up gets besides what comes from the left."""
     model = UNet(channels=4, channel_mult=(1, 2, 3), n_res_blocks=2)
@@ -69,43 +91,11 @@ def test_costs_are_drawn_to_scale() -> None:
     widths = [[bar.get_width() for bar in axis.patches] for axis in figure.axes]
     assert widths == [[2.0, 0.5, 0.1], [3.0, 1.0, 1e-5], [4.0, 1.0, 0.0]]
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["level 0", "level 1", "time"]
+    assert texts(figure.axes[1]) == ["3", "1", "< 0.1"]
+    named = plots.plot_costs(costs, {0: "14×14"}).axes[0]
+    assert [label.get_text() for label in named.get_yticklabels()] == ["14×14", "level 1", "time"]
     two = plots.plot_costs({**costs, "b": {0: Cost(1, 1, 1)}})
     assert len(two.axes[0].patches) == 6 and two.axes[2].get_legend() is not None
-
-
-STUDY: dict[str, Any] = {
-    "arms": {
-        "full": {"runs": [{"L_simple": 0.06, "frechet_distance": 30.0, "recognized": 0.5},
-                          {"L_simple": 0.08, "frechet_distance": 34.0, "recognized": 0.7}]},
-        "less": {"runs": [{"L_simple": 0.10, "frechet_distance": 80.0, "recognized": 0.2},
-                          {"L_simple": 0.12, "frechet_distance": 90.0, "recognized": 0.1},
-                          {"L_simple": 0.11, "frechet_distance": 70.0, "recognized": 0.3}]},
-    }
-}  # fmt: skip
-for _arm in STUDY["arms"].values():
-    for _run in _arm["runs"]:
-        _run.update(frechet_floor=10.0, recognized_real=0.99)
-
-
-def test_ablation_shows_means_errors_and_floor() -> None:
-    figure = plots.plot_ablation(STUDY)
-    assert plots.figure_pixels(figure).size
-    left, middle, right = figure.axes
-    for axis, field in ((left, "L_simple"), (middle, "frechet_distance"), (right, "recognized")):
-        for bars, arm in zip(axis.containers, STUDY["arms"].values(), strict=True):
-            values = np.array([run[field] for run in arm["runs"]])
-            se = values.std(ddof=1) / len(values) ** 0.5
-            (low, high) = bars.lines[2][0].get_segments()[0][:, 0]
-            assert float(bars.lines[0].get_xdata()[0]) == pytest.approx(values.mean())
-            assert (low, high) == (pytest.approx(values.mean() - 2 * se), pytest.approx(values.mean() + 2 * se))
-    assert [axis.get_xlabel() for axis in (middle, right)] == ["real digits: 10", "real digits: 99.0%"]
-    assert [label.get_text() for label in left.get_yticklabels()] == ["full", "less"]
-
-
-def test_mean_and_se() -> None:
-    assert mean_and_se([1.0, 3.0]) == (2.0, 1.0)
-    with pytest.raises(ValueError, match="^values"):
-        mean_and_se([1.0])
 
 
 def test_embedding_picture_marks_t_and_compares() -> None:
@@ -130,6 +120,8 @@ def test_attention_picture_shows_the_row_of_its_pixel() -> None:
     for wall, look in zip(picture.walls, maps[:, 1, 3], strict=True):
         np.testing.assert_allclose(np.asarray(wall.get_array()), look / look.max(), rtol=1e-6)
     assert all((mark.get_xdata(), mark.get_ydata()) == ([3], [1]) for mark in picture.marks)
+    most = maps[:, 1, 3].amax((1, 2))
+    assert [wall.axes.get_title() for wall in picture.walls] == [f"head {i + 1}, up to {most[i]:.2f}" for i in range(2)]
     first = plots.png_bytes(figure)
     assert picture(0, 0) is figure and plots.png_bytes(figure) != first
     with pytest.raises(ValueError, match="^row must be"):
@@ -145,8 +137,3 @@ def test_bad_input_is_named() -> None:
         plots.plot_unet(UNet(**SMALL), (3, 28, 28))
     with pytest.raises(ValueError, match="^costs"):
         plots.plot_costs({})
-    one = copy.deepcopy(STUDY)
-    del one["arms"]["full"]["runs"][1:]
-    for study in (one, {"arms": {}}):
-        with pytest.raises(ValueError, match="^study: every arm"):
-            plots.plot_ablation(study)

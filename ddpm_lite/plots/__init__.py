@@ -1,5 +1,6 @@
 """Figures: tensors in, one `Figure` out; one style; no widgets. The base, and one module of pictures a topic."""
 
+from .ablation import plot_ablation
 from .base import (
     PALETTE,
     STYLE,
@@ -20,7 +21,7 @@ from .base import (
     use_style,
 )
 from .bound import plot_bound_terms, plot_clouds, plot_latent_models, plot_scores, plot_target_weights
-from .network import AttentionPicture, EmbeddingPicture, plot_ablation, plot_costs, plot_unet
+from .network import AttentionPicture, EmbeddingPicture, plot_costs, plot_unet
 from .posterior import (
     PosteriorPicture,
     ReversePicture,

@@ -9,6 +9,7 @@ import html
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -168,6 +169,7 @@ class Explore(_Box):
     def __init__(self, function: Callable[..., Any], alt: str, controls: dict[str, Any]) -> None:
         self.function, self.alt, self.controls, self.message = function, alt, controls, ipywidgets.HTML()
         self.error: Exception | None = None
+        self._drawing = threading.RLock()  # Jupyter may call back in a thread of its own while a cell draws
         self.sliders = {name: control for name, control in controls.items() if hasattr(control, "readout")}
         names, canvas_class = [slider.description for slider in self.sliders.values()], _canvas_class()
         geometry = {"columns": 1, "scale": 1, "panels": [{"name": "", "x": 0}]}  # as large as the picture
@@ -188,10 +190,11 @@ class Explore(_Box):
         unknown = sorted(set(settings) - set(self.controls))
         if unknown:
             raise TypeError(f"settings: got {unknown}, wanted some of {sorted(self.controls)}")
-        picture = self.function(**{**self.settings, **settings})
-        if hasattr(picture, "savefig"):
-            settle_layout(picture)
-        return png_bytes(picture, compress_level=1)
+        with self._drawing:
+            picture = self.function(**{**self.settings, **settings})
+            if hasattr(picture, "savefig"):
+                settle_layout(picture)
+            return png_bytes(picture, compress_level=1)
 
     def _show(self) -> None:
         png, view = self.render(), self.view

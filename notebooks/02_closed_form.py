@@ -145,9 +145,8 @@ parts = []
 for axis in axes:
     bars = axis.stairs(edges[1:] * 0, edges, fill=True, color="0.75", label="$u + v$")
     (bell,) = axis.plot(grid, grid, color=plots.PALETTE[1], label=r"$N(0, \sigma^2)$")
-    axis.set(xlim=(-5, 5), ylim=(0, 0.72), xlabel="$z$", title=" ")
+    axis.set(xlim=(-5, 5), ylim=(0, 0.72), xlabel="$z$", ylabel="density", title=" ")
     parts.append((axis, bars, bell))
-axes[0].set_ylabel("density")
 axes[0].legend(loc="upper right")
 
 
@@ -162,11 +161,10 @@ def sum_picture(sigma_1, sigma_2):
     return sums
 
 
-picture = sum_picture(0.4, 1.0)
-plots.show(picture, alt="Sums of two Gaussians fill the bell; those of two uniforms do not.")
-names = {"sigma_1": "σ₁", "sigma_2": "σ₂"}
-sliders = {"sigma_1": (0.4, 1.2, 0.1, 0.4), "sigma_2": (0.4, 1.2, 0.1, 1.0)}
-widgets.explore(sum_picture, names=names, **sliders)
+alt = "Sums of two Gaussians fill the bell; those of two uniforms do not."
+plots.show(sum_picture(0.4, 1.0), alt=alt)
+controls = {"sigma_1": (0.4, 1.2, 0.1, 0.4), "sigma_2": (0.4, 1.2, 0.1, 1.0)}
+widgets.explore(sum_picture, names={"sigma_1": "σ₁", "sigma_2": "σ₂"}, **controls)
 
 # %% [markdown]
 # ## Two steps are one

@@ -138,7 +138,6 @@ precision, brace = a / b + 1 / (1 - A), sqrt(a) / b * X_t + sqrt(A) / (1 - A) * 
 C = X_t**2 / b + A * X_0**2 / (1 - A) - rest  # no x in it
 prove("(a) = (b)", line_a, line_b)
 prove("(b) = (c)", line_b, X**2 * precision - 2 * X * brace + C)
-
 b_tilde = (1 - A) / N * b  # eq. 7
 mu = sqrt(A) * b / N * X_0 + sqrt(a) * (1 - A) / N * X_t  # eq. 7
 square = (X - mu) ** 2 / b_tilde
@@ -146,8 +145,7 @@ prove("1 / beta_tilde is the first brace, the precision", 1 / b_tilde, precision
 prove("mu_tilde / beta_tilde is the other brace", mu / b_tilde, brace)
 prove("(c) = (d)", X**2 * precision - 2 * X * brace + C, square - mu**2 / b_tilde + C)
 prove("what follows the square is even 0", C - mu**2 / b_tilde, 0)
-# a Gaussian's factor is 1 / sqrt(2 pi v); squared, times 2 pi: likelihood * prior / area has the
-# left one, the posterior the right one
+# factors are 1 / sqrt(2 pi v); squared, times 2 pi: of likelihood * prior / area, of the posterior
 prove("and the factors in front agree", N / (b * (1 - A)), 1 / b_tilde)
 
 # %% [markdown]

@@ -194,8 +194,9 @@ def check_budget(cells: list[Any]) -> list[str]:
             problems.append(f"cell {i}: a {cell.cell_type} cell")
             continue
         lines.append(count_lines(cell.source))
-        if not 0 < lines[-1] <= CODE_LINES:
-            problems.append(f"cell {i}: {lines[-1]} lines of code, wanted 1 to {CODE_LINES}")
+        height = len(cell.source.splitlines()) if lines[-1] else 0
+        if not 0 < height <= CODE_LINES:
+            problems.append(f"cell {i}: {height} lines of code, wanted 1 to {CODE_LINES}")
         if max(map(len, cell.source.splitlines()), default=0) > CODE_WIDTH:
             problems.append(f"cell {i}: a line of code is longer than {CODE_WIDTH} characters")
         if re.search(r"^\s*(?:[%!]|# *%\w)", cell.source, re.MULTILINE):

@@ -119,6 +119,7 @@ SOURCE_CHANGES: dict[str, tuple[Callable[[Cells], Cells], str]] = {
     "image without text": (text(2, "![](a.png)"), "no alternative text"),
     "HTML image without text": (text(2, '<img src="a.png" alt="">'), "no alternative text"),
     "long code cell": (code(3, "x = 1\n" * 31), "31 lines of code"),
+    "code cell that is long with its blank lines": (code(3, "x = 1\n\n" * 16 + "x"), "33 lines of code"),
     "empty code cell": (code(3, ""), "0 lines of code"),
     "long code cells": (lengthen, "the median code cell has"),
     "wide code": (code(3, "x = " + "1 + " * 30 + "1"), "longer than 100 characters"),

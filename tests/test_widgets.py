@@ -6,6 +6,7 @@ import io
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
 
@@ -342,3 +343,20 @@ def test_only_this_module_imports_ipywidgets() -> None:
     package = Path(widgets.__file__).parent
     importers = {p.name for p in package.glob("*.py") if "import ipywidgets" in p.read_text(encoding="utf-8")}
     assert importers == {"widgets.py"}
+
+
+def test_pictures_that_two_threads_ask_for_do_not_mix() -> None:
+    figure, axis = new_figure(size=(2, 1.5))
+    (line,) = axis.plot([0, 1], [0, 0])
+    axis.set(ylim=(0, 10))
+
+    def slope(k: int) -> Any:
+        line.set_ydata([0, k])
+        time.sleep(0.01)  # another thread may come in here
+        return figure
+
+    box = explore(slope, k=(1, 9, 1, 1))
+    alone = {k: box.render(k=k) for k in range(1, 10)}
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda k: box.render(k=k), [*alone] * 3))
+    assert together == [*alone.values()] * 3 and len(set(together)) == 9

@@ -285,37 +285,55 @@ def test_readable_in_light_and_dark(synthetic: Any, theme: str) -> None:
     assert errors == []
 
 
+def move_scrub(page: Any, box: Any, number: int) -> None:
+    """Move a lesson's scrub from one end to the other: canvas and kernel show the same frames."""
+    handle, seen = box.locator(SLIDER).first, []
+    n = ask_kernel(page, f"{BOXES}_boxes[{number}].n")
+    for key, frame in [("Home", 0), ("End", n - 1), ("ArrowLeft", n - 2)]:
+        handle.press(key)
+        wait_for_frame(box, frame)
+        wait_for_kernel(page, f"{BOXES}_boxes[{number}].value", frame)
+        assert_shows(page, box, number)
+        seen.append([canvas_pixels(canvas) for canvas in box.locator("canvas").all()])
+    assert not all(map(np.array_equal, *seen[:2])), "no picture changed"
+
+
+def move_explore(page: Any, box: Any, number: int) -> None:
+    """Move every slider of a lesson's explore from one end to the other: the canvas shows what the kernel draws."""
+    canvas, render = box.locator("canvas").first, f"{BOXES}base64.b64encode(_boxes[{number}].render()).decode()"
+    names = ask_kernel(page, f"{BOXES}list(_boxes[{number}].sliders)")
+    handles = box.locator(SLIDER).all()
+    assert len(handles) == len(names)
+    for name, handle in zip(names, handles, strict=True):
+        seen, start = [], ask_kernel(page, f"{BOXES}_boxes[{number}].settings[{name!r}]")
+        for key, end in [("Home", "min"), ("End", "max")]:
+            handle.press(key)
+            value = ask_kernel(page, f"{BOXES}_boxes[{number}].sliders[{name!r}].{end}")
+            wait_for_kernel(page, f"{BOXES}_boxes[{number}].settings[{name!r}]", value)
+            wanted = decode_png(ask_kernel(page, render))
+            for _ in range(100):
+                if np.array_equal(shown := canvas_pixels(canvas), wanted):
+                    break
+                page.wait_for_timeout(100)
+            assert np.array_equal(shown, wanted), f"{name} at its {end}"
+            seen.append(shown)
+        assert not np.array_equal(*seen), f"{name}: the picture did not change"
+        ask_kernel(page, f"{BOXES}_boxes[{number}].sliders[{name!r}].value = {start!r}\nTrue")
+
+
 @pytest.mark.parametrize("lesson", LESSONS, ids=[path.stem for path in LESSONS])
-def test_first_slider_of_each_lesson(browser: Any, lab: Lab, lesson: Path) -> None:
+def test_every_slider_of_each_lesson(browser: Any, lab: Lab, lesson: Path) -> None:
     shutil.copy(lesson, lab.root / lesson.name)
     page, errors = open_notebook(browser, lab, lesson.name)
     assert run_all_cells(page, timeout=240) == []
     cells = widget_cells(page)
-    assert cells, "a lesson has at least one slider"
-    box = reveal_widget(page, cells[0])
-    canvas, handle = box.locator("canvas").first, box.locator(SLIDER).first
-    before = canvas_pixels(canvas)
-    is_scrub = ask_kernel(page, f"{BOXES}isinstance(_boxes[0], Scrub)")
-    handle.press("End")
-    if is_scrub:
-        n = ask_kernel(page, f"{BOXES}_boxes[0].n")
-        wait_for_frame(box, n - 1)
-        wait_for_kernel(page, f"{BOXES}_boxes[0].value", n - 1)
-        assert_shows(page, box, 0)
-        handle.press("ArrowLeft")
-        wait_for_frame(box, n - 2)
-        wait_for_kernel(page, f"{BOXES}_boxes[0].value", n - 2)
-        assert_shows(page, box, 0)
-    else:
-        code = f"{BOXES}base64.b64encode(_boxes[0].render()).decode()"
-        name = ask_kernel(page, f"{BOXES}next(iter(_boxes[0].sliders))")
-        high = ask_kernel(page, f"{BOXES}_boxes[0].sliders[{name!r}].max")
-        wait_for_kernel(page, f"{BOXES}_boxes[0].settings[{name!r}]", high)
-        wanted = decode_png(ask_kernel(page, code))
-        page.wait_for_timeout(500)
-        assert np.array_equal(canvas_pixels(canvas), wanted)
-    assert not np.array_equal(before, canvas_pixels(canvas)), "the picture did not change"
-    assert handle.get_attribute("aria-label") and handle.get_attribute("aria-valuetext")
-    assert box.evaluate("box => box.scrollWidth <= box.parentElement.clientWidth + 1")
+    assert len(cells) == ask_kernel(page, f"{BOXES}len(_boxes)") > 0, "each widget has a cell of its own"
+    for number, cell in enumerate(cells):
+        box = reveal_widget(page, cell)
+        is_scrub = ask_kernel(page, f"{BOXES}isinstance(_boxes[{number}], Scrub)")
+        (move_scrub if is_scrub else move_explore)(page, box, number)
+        assert box.evaluate("box => box.scrollWidth <= box.parentElement.clientWidth + 1")
+        handle = box.locator(SLIDER).first
+        assert handle.get_attribute("aria-label") and handle.get_attribute("aria-valuetext")
     page.close()
     assert errors == []

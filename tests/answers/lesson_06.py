@@ -212,7 +212,7 @@ WRONG: list[tuple[Any, Callable[..., Any], str]] = [
     (check_draw_batch, batch(of=119), "the last image never comes"),
     (check_draw_batch, batch(since=1), "the first image never comes"),
     (check_draw_batch, batch(more=1), "your code stopped with IndexError"),
-    (check_draw_batch, batch(index=lambda N, n, g: torch.arange(n)), "every batch holds the same images"),
+    (check_draw_batch, batch(index=lambda N, n, g: torch.arange(n)), "your images are the same in every batch"),
     (check_draw_batch, batch_frozen, "the same in every batch"),
     (check_draw_batch, batch(index=lambda N, n, g: torch.randint(N, (1,), generator=g).expand(n)), "one image fills"),
     (

@@ -66,11 +66,13 @@ def plane() -> dict[str, Any]:
     return run(["def update(i)"], namespace)
 
 
-def test_six_losses_three_runs_three_measures(plane: dict[str, Any]) -> None:
+def test_six_losses_three_or_six_runs_three_measures(plane: dict[str, Any]) -> None:
     keys = [f"{w}, {y}" for w in ("plain", "bound") for y in ("mu_tilde", "x_0", "eps")]
-    assert list(plane["walks"]) == keys and len(plane["scores"]) == 3
+    assert list(plane["walks"]) == [*keys[:3], "data", *keys[3:]] and len(plane["scores"]) == 3
+    assert bool((plane["walks"]["data"] == plane["fresh"]).all())
     assert all(list(rows) == keys for rows in plane["scores"].values())
-    assert all(x.shape == (3,) and bool(x.isfinite().all()) for rows in plane["scores"].values() for x in rows.values())
+    for rows in plane["scores"].values():
+        assert all(x.shape == (6 if "x_0" in key else 3,) and bool(x.isfinite().all()) for key, x in rows.items())
     for weighting in ("plain", "bound"):  # the plain weight is 1, the bound's is the library's
         assert set(plane["weights"][weighting]) == {"mu_tilde", "x_0", "eps"}
     assert bool((plane["weights"]["plain"]["x_0"] == 1).all())

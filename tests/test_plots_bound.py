@@ -35,14 +35,18 @@ def test_the_two_models_have_their_boxes_and_arrows() -> None:
 def test_terms_and_their_sum() -> None:
     figure = plots.plot_bound_terms({"one": curve([1, 2, 4], [1.0, 0.5, 0.1]), "two": curve([1, 3], [0.3, 0.1])})
     left, right = figure.axes
-    np.testing.assert_allclose(left.lines[0].get_xydata(), [[1, 1], [2, 0.5], [4, 0.1]], rtol=1e-6)
-    corners = left.collections[0].get_paths()[0].vertices  # the band of the first curve
+    np.testing.assert_allclose(left.lines[0].get_xydata(), [[2, 0.5], [4, 0.1]], rtol=1e-6)
+    np.testing.assert_allclose(left.lines[1].get_xydata(), [[1, 1]])  # L_0 stands alone
+    assert left.lines[1].get_marker() == "s" and left.lines[0].get_marker() == "o"
+    band, bar = (left.collections[i].get_paths()[0].vertices for i in (0, 1))  # of the first curve
     for t, mean in [(1, 1.0), (2, 0.5), (4, 0.1)]:
+        corners = bar if t == 1 else band
         edges = corners[corners[:, 0] == t][:, 1]
         np.testing.assert_allclose([edges.min(), edges.max()], [mean - 0.02, mean + 0.02], rtol=1e-5)
     np.testing.assert_allclose(right.lines[0].get_ydata(), [1.0, 1.5, 1.8, 1.9], rtol=1e-6)  # 0.3 at t = 3: between
     np.testing.assert_allclose(right.lines[1].get_ydata(), [0.3, 0.5, 0.6], rtol=1e-6)
-    assert left.get_legend_handles_labels()[1] == ["one", "two"]
+    for axis in (left, right):
+        assert axis.get_legend_handles_labels()[1] == ["one", "two"] and axis.get_legend() is not None
     assert left.get_yscale() == "log" and "bits/dim" in left.get_ylabel()
     assert plots.png_bytes(figure)
 
@@ -89,6 +93,8 @@ def test_scores_are_dots_and_means() -> None:
     assert left.lines[4].get_xdata()[0] == 0.2 and len(right.lines) == 4
     assert [label.get_text() for label in left.get_yticklabels()] == ["a", "b"]
     assert [axis.get_xlabel() for axis in (left, right)] == ["distance", "loss"]
+    named = plots.plot_scores({"m": {"plain, mu_tilde": [1.0], "x_0": [2.0], "epsilon": [3.0]}}).axes[0]
+    assert [label.get_text() for label in named.get_yticklabels()] == [r"plain, $\tilde\mu_t$", "$x_0$", "epsilon"]
     assert plots.png_bytes(figure)
 
 
@@ -107,9 +113,9 @@ def test_bad_scores_are_named(scores: Any, message: str) -> None:
 
 
 def test_clouds_can_be_moved() -> None:
-    clouds = {"a": torch.randn(20, 2), "b": torch.zeros(5, 2), "c": torch.ones(5, 2), "d": torch.ones(5, 2)}
+    clouds = {"a": torch.randn(20, 2), "b": torch.zeros(5, 2), "c": torch.ones(5, 2), "plain, eps": torch.ones(5, 2)}
     figure = plots.plot_clouds(clouds, n_columns=3)
-    assert len(figure.axes) == 6 and [axis.get_title() for axis in figure.axes] == ["a", "b", "c", "d", "", ""]
+    assert [axis.get_title() for axis in figure.axes] == ["a", "b", "c", r"plain, $\epsilon$"]  # no empty panels
     np.testing.assert_allclose(figure.axes[0].collections[0].get_offsets(), clouds["a"])
     figure.axes[0].collections[0].set_offsets(clouds["b"])
     np.testing.assert_allclose(figure.axes[0].collections[0].get_offsets(), clouds["b"])

@@ -90,6 +90,8 @@ def test_what_lesson_04_says_of_the_weights() -> None:
         w = bound_weight(linear, sigma=sigma)[2:]
         assert float(w[0] / w.mean()) == pytest.approx(at_2, rel=0.1)
         assert bool((w[:8] > 7 * w.mean()).all())  # t < 10
+    r = relative_weight(linear, "mu_tilde")[2:]
+    assert bool((r / r.mean() > 1 / 4).all() and (r / r.mean() < 4).all())
     r = relative_weight(linear, "x_0")
     assert 7.5 < math.log10(float(r[-1] / r[2])) < 8.5
     assert bool((bound_weight(cosine)[2:-1] < 2).all()) and bound_weight(cosine)[-1] > 400  # beta_T is cut at 0.999

@@ -30,6 +30,10 @@ def check_kl_bits(answer: Callable[[Tensor, float, Tensor, float], Tensor]) -> s
             raise WrongAnswer("you return one number a pixel; average over the pixels of each image, (B,)")
         if isinstance(got, Tensor) and got.ndim == 0:
             raise WrongAnswer("you return one number for the whole batch; one for each image is wanted, (B,)")
+        if isinstance(got, Tensor) and 1 < got.ndim < 4:
+            raise WrongAnswer(
+                f"your KL has shape {tuple(got.shape)}: average over channels, rows and columns, so that (B,) is left"
+            )
         d2, log = (m_q - m_p).square().flatten(1).mean(1), math.log(v_p / v_q)
         mistakes = {
             "your KL is in nats; divide by ln 2 for bits": want * ln2,
@@ -48,6 +52,20 @@ def check_kl_bits(answer: Callable[[Tensor, float, Tensor, float], Tensor]) -> s
             "your KL lacks the factor 1/2": 2 * want,
             "your KL counts the distance of the means only; the variances differ too": d2 / (2 * v_p) / ln2,
             "your KL lacks v_q beside d^2: q spreads around its own mean": (log - 1 + d2 / v_p) / 2 / ln2,
+            "only your logarithm is in bits; the whole bracket is divided by ln 2": (
+                (log / ln2 - 1 + (v_q + d2) / v_p) / 2
+            ),
+            "d^2 and v_q stand over v_p, the variance of p; you divided by that of q": (
+                (log - 1 + (v_q + d2) / v_q) / 2 / ln2
+            ),
+            "this is the formula for equal variances, with v_q below": d2 / (2 * v_q) / ln2,
+            "the factor 1/2 belongs to the whole bracket; you gave it to the logarithm alone": (
+                (log / 2 - 1 + (v_q + d2) / v_p) / ln2
+            ),
+            "the -1 stands inside the bracket, so it is halved too": ((log + (v_q + d2) / v_p) / 2 - 1) / ln2,
+            "you averaged the distances before squaring: those of opposite sign cancel": (
+                (log - 1 + (v_q + (m_q - m_p).flatten(1).mean(1).square()) / v_p) / 2 / ln2
+            ),
             "you did not square the distance of the means": (
                 (log - 1 + (v_q + (m_q - m_p).flatten(1).mean(1)) / v_p) / 2 / ln2
             ),
@@ -68,7 +86,15 @@ def check_weighted_loss(answer: Callable[[Tensor, Tensor, Tensor, Tensor], Tenso
         error, w = (eps - eps_hat).flatten(1), weight[t]  # (B, D), (B,)
         square = error.square().mean(1)  # (B,)
         want = (w * square).mean()
-        got = answer(eps.clone(), eps_hat.clone(), t.clone(), weight.clone())
+        try:
+            got = answer(eps.clone(), eps_hat.clone(), t.clone(), weight.clone())
+        except RuntimeError as refusal:
+            if "must match the size" not in str(refusal):
+                raise
+            raise WrongAnswer(
+                "weights and squares do not fit: weight[t] has shape (B,), the squares have (B, C, H, W); give the"
+                f" weights of the batch the shape (B, 1, 1, 1). (PyTorch says: {refusal})"
+            ) from refusal
         if isinstance(got, Tensor) and got.ndim > 0:
             raise WrongAnswer(f"a loss is one number; you return shape {tuple(got.shape)}: take the mean of all")
         mistakes = {
@@ -86,6 +112,9 @@ def check_weighted_loss(answer: Callable[[Tensor, Tensor, Tensor, Tensor], Tenso
             "you took the absolute error; the loss has its square": (w * error.abs().mean(1)).mean(),
             "you squared the weight too: multiply after squaring": (w**2 * square).mean(),
             "you took the root; the loss is the mean square itself": want.sqrt(),
+            "your loss has a factor 1/2; this one has none": want / 2,
+            "you divided by the batch's mean weight: a mean over all squares, no more, is wanted": want / w.mean(),
+            "your weight is t itself; it is the table's entry at t": (t * square).mean(),
             "you averaged before squaring: errors of opposite sign cancel": (w * error.mean(1).square()).mean(),
         }
         diagnose("the loss", got, want, mistakes)
@@ -104,8 +133,11 @@ def check_bound_weight(answer: Callable[[Tensor], Tensor]) -> str:
             raise WrongAnswer(
                 f"your table has {len(got)} entries; t = 2 .. T are T - 1. At t = 0 and t = 1 there is no KL"
             )
+        if isinstance(got, Tensor) and got.shape == (T - 1,) and bool(got[0].isinf()):
+            raise WrongAnswer("your table begins at t = 1, where beta_tilde is 0; it should begin at t = 2")
         rates = (alpha_bar[1:] / (1 - alpha_bar[1:])).sqrt()
         alpha = alpha_bar[2:] / alpha_bar[1:-1]
+        beta, after, before = 1 - alpha, 1 - alpha_bar[2:], 1 - alpha_bar[1:-1]
         mistakes = {
             "your ratio is upside down: SNR_{t-1} is the larger one, and a weight is positive": (snr[1:] / snr[:-1] - 1)
             / 2,
@@ -118,6 +150,12 @@ def check_bound_weight(answer: Callable[[Tensor], Tensor]) -> str:
             / 2,
             "this is the weight for sigma_t^2 = beta_t; wanted is beta_tilde_t": (1 - alpha)
             / (2 * alpha * (1 - alpha_bar[2:])),
+            "your denominator has alpha_bar_t where alpha_t belongs": beta / (2 * alpha_bar[2:] * before),
+            "your beta_tilde_t is upside down: 1 - alpha_bar_{t-1} stands above 1 - alpha_bar_t": (
+                beta * before / (2 * alpha * after**2)
+            ),
+            "this is the weight of |mu_tilde - mu_hat|^2, 1 / (2 beta_tilde_t); wanted is that of eps": after
+            / (2 * before * beta),
             "your SNR is a ratio of rates; take the ratio of their squares": (rates[:-1] / rates[1:] - 1) / 2,
             "your SNR is 1 / (1 - alpha_bar): alpha_bar belongs above": (
                 (1 - alpha_bar[2:]) / (1 - alpha_bar[1:-1]) - 1
@@ -127,12 +165,12 @@ def check_bound_weight(answer: Callable[[Tensor], Tensor]) -> str:
             "your weights run from t = T down; t should rise": want.flip(0),
         }
         diagnose("w", got, want, mistakes)
-    return "The library calls it targets.bound_weight(diffusion)."
+    return "The library: targets.bound_weight(diffusion). At t = 1, SNR_0 and w_1 are infinite, since beta_tilde_1 = 0."
 
 
 @exercise
 def check_v_target(answer: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor, float]]) -> str:
-    """Check ``v_target(x_t, v, alpha_bar_t)``: x_0, eps and the weight of |v - v_hat|^2 beside L_simple.
+    """Check ``v_target(x_t, v, alpha_bar_t)``: x_0, eps and r, with |v - v_hat|^2 = r |eps - eps_hat|^2.
 
     ``v = sqrt(alpha_bar_t) eps - sqrt(1 - alpha_bar_t) x_0``.
     """
@@ -144,8 +182,8 @@ def check_v_target(answer: Callable[[Tensor, Tensor, float], tuple[Tensor, Tenso
         x_t, v = a * x_0 + b * eps, a * eps - b * x_0
         got = answer(x_t.clone(), v.clone(), A)
         if not isinstance(got, (tuple, list)) or len(got) != 3:
-            raise WrongAnswer("your function should return three things: x_0, eps and the weight")
-        swapped = "you return eps first; wanted are x_0, eps and the weight"
+            raise WrongAnswer("your function should return three things: x_0, eps and r")
+        swapped = "you return eps first; wanted are x_0, eps and r"
         sign = "a sign is wrong: put x_t = a x_0 + b eps and v = a eps - b x_0 in, and see what cancels"
         lost = "your rates lack their square roots"
         mistakes = {swapped: eps, sign: a * x_t + b * v, lost: A * x_t - (1 - A) * v}
@@ -153,18 +191,23 @@ def check_v_target(answer: Callable[[Tensor, Tensor, float], tuple[Tensor, Tenso
         diagnose("x_0", got[0], x_0, mistakes)
         mistakes = {sign: b * x_t - a * v, lost: (1 - A) * x_t + A * v}
         mistakes["the two rates are swapped: x_t carries eps with the noise rate"] = a * x_t + b * v
+        mistakes["a sign is wrong, and then all of it: eps is b x_t + a v"] = a * v - b * x_t
         diagnose("eps", got[1], eps, mistakes)
         weights = {
-            "your weight is inverted: |v - v_hat|^2 is the larger square": A,
-            "your weight is the ratio of the errors; the loss has their squares": 1 / a,
-            "this is the weight beside the squares of x_0; wanted is that beside the squares of eps": 1 / (1 - A),
-            "your weight is that of x_0; v mixes the errors of both": (1 - A) / A,
+            "your r is inverted: |v - v_hat|^2 is the larger square": A,
+            "your r is the ratio of the errors; the loss has their squares": 1 / a,
+            "this is the r for the squares of x_0; wanted is that for the squares of eps": 1 / (1 - A),
+            "your r is that of x_0, 1 / SNR_t; v mixes the errors of both": (1 - A) / A,
+            "your r is SNR_t; an error of x_0 is 1 / SNR_t times that of eps, and v mixes both": A / (1 - A),
+            "you added the squares of the two errors, but x_t fixes one by the other: add first, then square": (
+                A + (1 - A) ** 2 / A
+            ),
             "your two errors cancel in part; they have opposite signs, and v subtracts one, so they add up": (
                 a - (1 - A) / a
             )
             ** 2,
-            "your weight is 1, as if the two errors were independent; x_t fixes one by the other": 1.0,
+            "your r is 1, as if the two errors were independent and alike; x_t fixes one by the other": 1.0,
         }
         number = {text: torch.tensor(value, dtype=torch.float64) for text, value in weights.items()}
-        diagnose("the weight", got[2], torch.tensor(1 / A, dtype=torch.float64), number)
+        diagnose("r", got[2], torch.tensor(1 / A, dtype=torch.float64), number)
     return "1 / alpha_bar_t = 1 + 1 / SNR_t: the squares of eps and of x_0 together. It works at zero SNR too."

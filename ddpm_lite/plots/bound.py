@@ -25,7 +25,7 @@ def plot_latent_models() -> Figure:
     figure, axes = new_figure(2, 1, size=(11, 4.6))
     rows = {
         "Hierarchical VAE: encoder and decoder are learned, each step has its own networks, latents are small": (
-            ["$x$", "$z_1$", "$z_2$", "…", "$z_L$"], [1.0, 0.75, 0.55, 0.0, 0.3], LEARNED,
+            ["$x$", "$z_1$", "$z_2$", "…", "$z_L$"], [1.0, 0.75, 0.6, 0.0, 0.48], LEARNED,
         ),
         "Diffusion: the encoder is fixed, one network serves all steps, latents are as large as the data": (
             ["$x_0$", "$x_1$", "$x_2$", "…", "$x_T$"], [1.0, 1.0, 1.0, 0.0, 1.0], FIXED,
@@ -56,7 +56,8 @@ def plot_latent_models() -> Figure:
 def plot_bound_terms(curves: Mapping[str, Mapping[str, Any]], *, unit: str = "bits/dim") -> Figure:
     """Draw the terms L_{t-1} of the bound over t with their standard errors, and what they add up to.
 
-    curves: name -> {"t": (K,), rising, "mean": (K,), "se": (K,)}; the term of t = 1 is L_0 and drawn as a square.
+    curves: name -> {"t": (K,), rising, "mean": (K,), "se": (K,)}; the term of t = 1 is L_0, no KL, and drawn as a
+    square that stands alone, its bar two standard errors each way.
     Left: one term, in a double logarithmic plot; the band is two standard errors each way. Right: the sum of all
     terms from 1 up to t, where terms between two measured t lie on the straight line between them.
     Raises: ValueError for no curve, lengths that differ, t that does not rise from 1, or a mean that is not finite.
@@ -75,10 +76,12 @@ def plot_bound_terms(curves: Mapping[str, Mapping[str, Any]], *, unit: str = "bi
         if not (np.isfinite(mean).all() and np.isfinite(se).all()):
             raise ValueError(f"curves[{name!r}]: got NaN or infinite values")
         tiny = 1e-12  # a logarithmic axis has no place for what is not positive
-        left.fill_between(t, np.maximum(mean - 2 * se, tiny), np.maximum(mean + 2 * se, tiny), color=color, alpha=0.25)
-        left.plot(t, np.maximum(mean, tiny), color=color, lw=1.5, marker="o", ms=4, label=name)
-        if t[0] == 1:
+        low, high, first = np.maximum(mean - 2 * se, tiny), np.maximum(mean + 2 * se, tiny), int(t[0] == 1)
+        left.fill_between(t[first:], low[first:], high[first:], color=color, alpha=0.25)
+        left.plot(t[first:], np.maximum(mean, tiny)[first:], color=color, lw=1.5, marker="o", ms=4, label=name)
+        if first:
             left.plot(t[:1], mean[:1], "s", ms=10, color=color)
+            left.vlines(1, low[0], high[0], color=color)
         every = np.arange(t[0], t[-1] + 1)
         right.plot(every, np.cumsum(np.interp(every, t, mean)), color=color, label=name)
     left.set(xscale="log", yscale="log", xlabel="$t$", ylabel=rf"$L_{{t-1}}$, {unit}", title="one term (square: $L_0$)")
@@ -87,6 +90,7 @@ def plot_bound_terms(curves: Mapping[str, Mapping[str, Any]], *, unit: str = "bi
     top = max(float(np.max(as_array("mean", curve["mean"]))) for curve in curves.values())
     left.set_ylim(top * 1e-7, top * 3)
     left.legend(loc="lower left" if len(curves) < 3 else "upper right", fontsize=11)
+    right.legend(loc="best", fontsize=11)
     return figure
 
 
@@ -121,7 +125,8 @@ def plot_target_weights(diffusion: Any) -> Figure:
 def plot_scores(scores: Mapping[str, Mapping[str, Any]], floor: Mapping[str, float] | None = None) -> Figure:
     """Draw what several methods score, one row a method, one column a measure, one dot a run; the bar is the mean.
 
-    scores: measure -> method -> (runs,), the same methods for each measure. floor: measure -> a dashed line.
+    scores: measure -> method -> (runs,), the same methods for each measure; in a method's name, "mu_tilde", "x_0" and
+    "eps" are written as symbols. floor: measure -> a dashed line.
     Raises: ValueError for no measure, methods that differ, or a score that is not finite.
     """
     if not scores:
@@ -141,14 +146,17 @@ def plot_scores(scores: Mapping[str, Mapping[str, Any]], floor: Mapping[str, flo
             axis.axvline(floor[measure], color="black", linestyle="--", lw=1.5)
         axis.set_xlabel(measure)
         axis.set_xlim(left=0)
-    axes[0, 0].set(yticks=range(len(methods)), yticklabels=methods, ylim=(len(methods) - 0.5, -0.5))
+    axes[0, 0].set(
+        yticks=range(len(methods)), yticklabels=[_label(name) for name in methods], ylim=(len(methods) - 0.5, -0.5)
+    )
     return figure
 
 
 def plot_clouds(clouds: Mapping[str, Any], *, n_columns: int = 3, limit: float = 1.5) -> Figure:
     """Draw clouds of points in the plane, one panel each; ``axis.collections[0].set_offsets`` moves them afterwards.
 
-    clouds: name -> (N, 2). limit: the panels show [-limit, limit]^2. Raises: ValueError for no cloud or another shape.
+    clouds: name -> (N, 2); in a name, "mu_tilde", "x_0" and "eps" are written as symbols. limit: the panels show
+    [-limit, limit]^2. The figure has as many axes as clouds. Raises: ValueError for no cloud or another shape.
     """
     if not clouds:
         raise ValueError("clouds: got an empty dict, wanted name -> points (N, 2)")
@@ -161,9 +169,16 @@ def plot_clouds(clouds: Mapping[str, Any], *, n_columns: int = 3, limit: float =
         if points.ndim != 2 or points.shape[1] != 2:
             raise ValueError(f"clouds[{name!r}]: got shape {points.shape}, wanted (N, 2)")
         axis.scatter(points[:, 0], points[:, 1], s=3, color=PALETTE[0], linewidths=0)
-        axis.set_title(name, fontsize=11)
+        axis.set_title(_label(name), fontsize=11)
         axis.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
+    for axis in axes.flat[len(clouds) :]:
+        axis.remove()
     return figure
+
+
+def _label(name: str) -> str:
+    """The name of a method, such as "plain, x_0", with symbols for the targets."""
+    return ", ".join(NAMES.get(part, part) for part in name.split(", "))
 
 
 def _box(x: float, y: float, width: float, height: float, fill: str) -> Any:

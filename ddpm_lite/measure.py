@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 class Work(NamedTuple):
     """``flop``: floating-point operations of convolutions and matrix products, a multiplication and an addition
-    counting as two; ``operations``: calls of PyTorch's operators, each of which a GPU is sent on its own.
+    counting as two; ``operations``: calls of PyTorch's operators that compute or copy, each of which a GPU is sent on
+    its own. What only names memory in another way (a view, a new empty tensor) is not counted.
     """
 
     flop: int
@@ -88,6 +89,24 @@ def look(
     return seen
 
 
+@torch.no_grad()
+def loss_by_t(
+    model: nn.Module, diffusion: GaussianDiffusion, x_0: Tensor, eps: Tensor, *, n_parts: int = 10
+) -> list[float]:
+    """Return which share of the loss comes from each part of t = 1..T, in ``n_parts`` equal ones: they sum to 1.
+
+    x_0, eps: (B, C, H, W), the same for all parts. In each part, the B images have times spread evenly over it.
+    Raises: ValueError unless n_parts divides T.
+    """
+    size, rest = divmod(diffusion.T, check_int("n_parts", n_parts, 1))
+    if rest:
+        raise ValueError(f"n_parts must divide T = {diffusion.T}, got {n_parts}")
+    device = diffusion.beta.device
+    x_0, eps, within = x_0.to(device), eps.to(device), 1 + (torch.arange(len(x_0), device=device) * size) // len(x_0)
+    losses = [float(diffusion.loss(model, x_0, part * size + within, eps)) for part in range(n_parts)]
+    return [loss / sum(losses) for loss in losses]
+
+
 def pretrained_history(name: str = "mnist") -> dict[str, Any]:
     """Return what was noted while a shipped model trained: "command", "loss", "quality", "recognized_real".
 
@@ -131,7 +150,9 @@ class _CountOperations(TorchDispatchMode):
     n = 0
 
     def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.n += 1
+        schema = operation._schema
+        shares = any(a.alias_info is not None and not a.alias_info.is_write for a in schema.arguments)
+        self.n += not (shares or "empty" in schema.name or schema.name == "aten::_unsafe_view")
         return operation(*args, **(kwargs or {}))
 
 

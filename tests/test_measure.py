@@ -9,7 +9,16 @@ import torch
 from torch import Tensor
 
 from ddpm_lite import GaussianDiffusion, TrainConfig, UNet, linear_beta_schedule, mnist
-from ddpm_lite.measure import Work, count_work, history_changes, look, pretrained_history, seconds, training_speed
+from ddpm_lite.measure import (
+    Work,
+    count_work,
+    history_changes,
+    look,
+    loss_by_t,
+    pretrained_history,
+    seconds,
+    training_speed,
+)
 from ddpm_lite.training import TrainStep
 
 
@@ -53,6 +62,21 @@ def test_work_is_counted_as_by_hand() -> None:
     assert count_work(lambda: None) == Work(0, 0)
 
 
+@pytest.mark.parametrize(
+    "operation, n",
+    [
+        (lambda a: a.t().unsqueeze(0).view(5, 3, 1).squeeze().detach(), 0),
+        (lambda a: a.split(1) + a.unbind(1), 0),
+        (lambda a: (torch.empty_like(a), a.new_empty(3)), 0),
+        (lambda a: a.add_(1).mul_(2), 2),
+        (lambda a: a.t().contiguous() + 1, 2),
+        (lambda a: torch.mm(a, a.t(), out=torch.empty(3, 3)), 1),
+    ],
+)
+def test_what_computes_nothing_is_no_operation(operation: Any, n: int) -> None:
+    assert count_work(lambda: operation(torch.ones(3, 5)[:])).operations == n + 1  # torch.ones fills memory
+
+
 def test_a_look_at_a_run_has_both_networks() -> None:
     diffusion = GaussianDiffusion(linear_beta_schedule(100))
     held_out = torch.zeros(2, 1, 28, 28), torch.tensor([5, 50]), torch.ones(2, 1, 28, 28)
@@ -72,6 +96,31 @@ def test_a_look_at_a_run_has_both_networks() -> None:
     assert torch.equal(seen["digits"]["raw"], torch.zeros(3, 1, 28, 28))  # no noise to take away
     assert float(seen["digits"]["EMA"].max()) < 0
     assert all(0 <= share <= 1 for share in seen["recognized"].values())
+
+
+class Power(torch.nn.Module):
+    """Keeps the times that it was asked for; with eps = 0 its loss is the mean of t^2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Tensor] = []
+
+    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+        self.asked.append(t)
+        return t.view(-1, 1, 1, 1).expand(x_t.shape).float()
+
+
+def test_the_shares_of_the_loss_are_those_of_equal_parts_of_t() -> None:
+    diffusion, model, zero = GaussianDiffusion(linear_beta_schedule(100)), Power(), torch.zeros(25, 1, 2, 2)
+    shares = loss_by_t(model, diffusion, zero, zero, n_parts=4)
+    assert [t.tolist() for t in model.asked] == [list(range(25 * i + 1, 25 * i + 26)) for i in range(4)]
+    whole = sum(t**2 for t in range(1, 101))
+    assert shares == pytest.approx([sum(t**2 for t in range(25 * i + 1, 25 * i + 26)) / whole for i in range(4)])
+    few = Power()
+    loss_by_t(few, diffusion, zero[:2], zero[:2], n_parts=1)
+    assert few.asked[0].tolist() == [1, 51]
+    with pytest.raises(ValueError, match="^n_parts must divide T = 100, got 3"):
+        loss_by_t(model, diffusion, zero, zero, n_parts=3)
 
 
 def history() -> dict[str, Any]:

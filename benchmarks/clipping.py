@@ -5,8 +5,8 @@
 Draws n digits in T steps, with x0_hat clipped and not, for sigma^2 = beta_tilde and beta, all with the same noises; one
 more arm adds the noise that the last step must not have. At each t it notes what the network's x0_hat was before any
 clipping. Scores are those of ``ddpm_lite.evaluation``. A batch that is done is kept in --runs, so a study that was
-stopped goes on when the command is called again. On one core it takes about 6 seconds a digit. Writes --out,
-by default the file that lesson 07 draws, in one move.
+stopped goes on when the command is called again. On one core it takes about 6 seconds a digit; lesson 07 warns if there
+are fewer than 100 in an arm. Writes --out, by default the file that lesson 07 draws, in one move.
 """
 
 from __future__ import annotations

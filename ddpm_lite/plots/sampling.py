@@ -27,7 +27,7 @@ def plot_error_factors(diffusions: Mapping[str, Any]) -> Figure:
     """
     if not diffusions:
         raise ValueError("diffusions: got an empty dict, wanted name -> GaussianDiffusion")
-    n = len(diffusions)
+    n, highest = len(diffusions), 0.0
     figure, axes = new_figure(1, n, size=(1.2 + 2.9 * n, 3.4), sharey=True, squeeze=False)
     for axis, (name, diffusion) in zip(axes[0], diffusions.items(), strict=True):
         beta = as_array("schedule", diffusion.schedule).astype(np.float64)
@@ -39,8 +39,9 @@ def plot_error_factors(diffusions: Mapping[str, Any]) -> Figure:
         axis.semilogy(t, 2 * w_0, color=ORANGE, linestyle="--", label="clipped, at most")
         axis.set(title=name, xlabel="$t/T$", xlim=(-0.03, 1.05))
         text = f"{passed_on[-1]:.0f}" if passed_on[-1] >= 10 else f"{passed_on[-1]:.2g}"
-        axis.annotate(text, (1, passed_on[-1]), (-8, 4), textcoords="offset points", ha="right")
-    axes[0, 0].set_ylabel("passed on, for an error 1")
+        axis.annotate(text, (1, passed_on[-1]), (-10, 4), textcoords="offset points", ha="right")
+        highest = max(highest, *passed_on, *(2 * w_0))
+    axes[0, 0].set(ylabel="passed on, of an error of 1", ylim=(None, 8 * highest))  # the numbers stay below the titles
     axes[0, -1].legend(loc="upper left")
     return figure
 
@@ -48,29 +49,45 @@ def plot_error_factors(diffusions: Mapping[str, Any]) -> Figure:
 def plot_saturation(study: Mapping[str, Any]) -> Figure:
     """Draw which share of x0_hat's pixels lies outside [-1, 1] at each t, and how far outside, with and without clip.
 
+    Left over all t, in the middle from 0.95 T on; right over T - t + 1, the number of the step, on a logarithmic axis.
+
     study: what ``benchmarks/clipping.py`` writes; its arms with ``x0_hat`` and sigma^2 = beta_tilde are drawn.
     """
     arms = [arm for arm in study["arms"] if "x0_hat" in arm and arm["sigma"] == "beta_tilde"]
     if not arms:
         raise ValueError("study: got no arm with x0_hat and beta_tilde, wanted what benchmarks/clipping.py writes")
-    figure, (left, right) = new_figure(1, 2, size=(11, 3.9))
+    figure, (left, middle, right) = new_figure(1, 3, size=(13, 3.9))
     for arm, color in zip(arms, (BLUE, ORANGE), strict=False):
         noted = {key: np.asarray(values, dtype=float)[1:] for key, values in arm["x0_hat"].items()}  # t = 0: samples
         t, name = noted["t"], "chain with clipping" if arm["clip"] else "chain without"
-        left.plot(t, 100 * noted["outside"], color=color, label=name)
-        left.plot(t, 100 * noted["far"], color=color, linestyle="--")
-        right.semilogy(t, noted["largest"] - 1, color=color, label=name)
-        right.semilogy(t, noted["excess"], color=color, linestyle="--")
-    left.set(title=r"pixels of $\hat x_0$ outside (dashed: by 0.1)", xlabel="$t$", ylabel="%", ylim=(-3, 103))
-    right.set(title="how far outside: at most (dashed: mean)", xlabel="$t$", ylabel=r"$|\hat x_0| - 1$")
+        for axis in (left, middle):
+            axis.plot(t, 100 * noted["outside"], color=color, label=name)
+            axis.plot(t, 100 * noted["far"], color=color, linestyle="--")
+        right.loglog(t[-1] - t + 1, noted["largest"] - 1, color=color, label=name)
+        right.loglog(t[-1] - t + 1, noted["excess"], color=color, linestyle="--")
+    for axis in (left, middle):
+        axis.set(title=r"$\hat x_0$ outside (dashed: by 0.1)", xlabel="$t$", ylabel="% of pixels", ylim=(-3, 103))
+    T = study["T"]
+    middle.set(title="the same, first steps", xlim=(0.95 * T, 1.002 * T))
+    right.set(title="how far: at most (dashed: mean)", xlabel="step $T-t+1$", ylabel=r"$|\hat x_0| - 1$")
     left.legend(loc="upper center")
     return figure
 
 
-def plot_arms(study: Mapping[str, Any]) -> Figure:
-    """Draw both scores of each arm of a study with two standard errors, beside what real digits get.
+def _wilson(share: float, n: int, z: float = 2.0) -> tuple[float, float]:
+    """Return the ends of Wilson's interval for a share of n, always in [0, 1] and never empty.
 
-    study: what ``benchmarks/clipping.py`` writes.
+    ``(p + z^2/2n -+ z sqrt(p (1 - p)/n + z^2/4n^2)) / (1 + z^2/n)``: all shares from which p lies within z of *their*
+    standard errors. Source: Wilson 1927, J. Am. Stat. Assoc. 22.
+    """
+    middle, half = share + z**2 / (2 * n), z * (share * (1 - share) / n + (z / (2 * n)) ** 2) ** 0.5
+    return (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
+
+
+def plot_arms(study: Mapping[str, Any]) -> Figure:
+    """Draw both scores of each arm of a study with two standard errors, beside what real digits get (a band: likewise).
+
+    Bars of a share are Wilson's intervals, which stay in [0, 1]. study: what ``benchmarks/clipping.py`` writes.
     """
     arms = study["arms"]
     if not arms:
@@ -78,11 +95,18 @@ def plot_arms(study: Mapping[str, Any]) -> Figure:
     figure, (left, right) = new_figure(1, 2, size=(11, 0.8 + 0.48 * (len(arms) + 1)), sharey=True)
     y = np.arange(len(arms))
     for axis, key, scale in [(left, "recognized", 100), (right, "frechet", 1)]:
-        values = [scale * arm[key]["mean"] for arm in arms]
-        errors = [2 * scale * arm[key]["se"] for arm in arms]
-        axis.errorbar(values, y, xerr=errors, fmt="o", color=BLUE, capsize=5, markersize=9)
+        values = np.array([arm[key]["mean"] for arm in arms])
+        errors = 2 * np.array([arm[key]["se"] for arm in arms])
+        ends = np.array([np.maximum(values - errors, 0), values + errors])  # no distance is below 0
+        if key == "recognized":
+            ends = np.array([_wilson(share, arm["n"]) for share, arm in zip(values, arms, strict=True)]).T
+        below, above = np.maximum([values - ends[0], ends[1] - values], 0)  # 0 where rounding makes it negative
+        bars = (scale * below, scale * above)
+        axis.errorbar(scale * values, y, xerr=bars, fmt="o", color=BLUE, capsize=5, markersize=9)
     left.axvline(100 * study["recognized_real"], color=GREEN, linestyle="--")
-    right.axvline(study["floor"]["mean"], color=GREEN, linestyle="--")
+    floor, wide = study["floor"]["mean"], 2 * study["floor"]["se"]
+    right.axvline(floor, color=GREEN, linestyle="--")
+    right.axvspan(floor - wide, floor + wide, color=GREEN, alpha=0.15, linewidth=0)
     left.set(yticks=y, yticklabels=[arm["name"] for arm in arms], xlabel="recognized (%)", ylim=(len(arms) - 0.5, -0.5))
     right.set(xlabel="Frechet distance", xlim=(0, None))
     for axis in (left, right):
@@ -90,29 +114,37 @@ def plot_arms(study: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def plot_sigmas(diffusion: Any, spread: Mapping[tuple[str, str], Any]) -> Figure:
-    """Draw sigma_t for both choices over t, and what they do to the spread of x_t for data whose right one is known.
+def plot_sigmas(chains: Mapping[int, Any], spread: Mapping[tuple[str, str, int], Any]) -> Figure:
+    """Draw both choices of sigma_t over t / T, and what each does to the spread of x_t for data whose spread is known.
 
-    diffusion: a ``GaussianDiffusion``. spread: (data, sigma) -> standard deviations of x_1..x_T in the chain over the
-    right ones, (T,).
+    chains: steps -> ``GaussianDiffusion``, at most two of them; the second one is dashed. spread: (data, sigma, steps)
+    -> standard deviations of x_1..x_n in the chain over the right ones, (n,); each kind of data has its panel.
+    Raises: ValueError for a sigma or a number of steps that is not there, or for another length.
     """
-    t = np.arange(1, diffusion.T + 1)
-    figure, (left, right) = new_figure(1, 2, size=(11, 3.9))
-    left.loglog(t, as_array("beta", diffusion.beta)[1:] ** 0.5, color=BLUE, label=r"$\sqrt{\beta_t}$")
-    left.loglog(t[1:], as_array("beta_tilde", diffusion.beta_tilde)[2:] ** 0.5, color=ORANGE, linestyle="--",
-                label=r"$\sqrt{\tilde\beta_t}$")  # fmt: skip
-    colors = {"beta": BLUE, "beta_tilde": ORANGE}
-    symbols = {"beta": r"\beta_t", "beta_tilde": r"\tilde\beta_t"}
-    for (data, sigma), values in spread.items():
-        if sigma not in colors:
-            raise ValueError(f"spread: got sigma {sigma!r}, wanted 'beta' or 'beta_tilde'")
-        style = "-" if data == "Gaussian" else "--"
-        label = rf"{data}, $\sigma_t^2 = {symbols[sigma]}$"
-        right.semilogx(t, as_array("spread", values), color=colors[sigma], linestyle=style, label=label)
-    left.set(title=r"$\sigma_t$", xlabel="$t$")
-    right.set(title="spread of $x_t$, over the right one", xlabel="$t$")
-    left.legend()
-    right.legend(fontsize=11)
+    data_kinds = list(dict.fromkeys(data for data, _, _ in spread))
+    colors = {"beta": (BLUE, r"\beta_t"), "beta_tilde": (ORANGE, r"\tilde\beta_t")}
+    styles = dict(zip(chains, ("-", "--"), strict=False))
+    n = 1 + len(data_kinds)
+    figure, axes = new_figure(1, n, size=(0.8 + 4.1 * n, 3.9), squeeze=False)
+    left, panels = axes[0, 0], dict(zip(data_kinds, axes[0, 1:], strict=True))
+    for steps, diffusion in chains.items():
+        t = np.arange(1, steps + 1) / steps
+        for sigma, (color, symbol) in colors.items():
+            first = 1 if sigma == "beta_tilde" else 0  # beta_tilde_1 = 0 has no place on a logarithmic axis
+            y = as_array(sigma, getattr(diffusion, sigma))[1:] ** 0.5
+            left.loglog(t[first:], y[first:], color=color, linestyle=styles[steps],
+                        label=rf"$\sigma_t^2 = {symbol}$, {steps} steps")  # fmt: skip
+    for (data, sigma, steps), values in spread.items():
+        if sigma not in colors or steps not in chains:
+            raise ValueError(f"spread: got {(data, sigma, steps)!r}, wanted beta or beta_tilde, steps {list(chains)}")
+        y = as_array("spread", values)
+        if y.shape != (steps,):
+            raise ValueError(f"spread: {(data, sigma, steps)!r} has shape {y.shape}, wanted ({steps},)")
+        panels[data].semilogx(np.arange(1, steps + 1) / steps, y, color=colors[sigma][0], linestyle=styles[steps])
+    left.set(title=r"$\sigma_t$", xlabel="$t/T$")
+    left.legend(fontsize=10)
+    for data, axis in panels.items():
+        axis.set(title=data, xlabel="$t/T$", ylabel="spread of $x_t$ / right one")
     return figure
 
 

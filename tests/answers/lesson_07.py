@@ -17,6 +17,8 @@ from ddpm_lite.checks import (
     check_spoiled_variance,
 )
 
+GENERATOR = torch.Generator().manual_seed(0)
+
 
 def step(
     sigma: str = "beta", last: bool = False, weight: Callable[..., Tensor] | None = None, scale: str = "root"
@@ -33,6 +35,26 @@ def step(
         return (x_t - w * eps_hat) / by + (noise * z if t > 1 or last else 0)
 
     return answer
+
+
+def whole(form: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Algorithm 2 from its parts: form(x_t, w, eps_hat, root, sigma, z, b, a_bar)."""
+
+    def answer(x_t: Tensor, t: int, eps_hat: Tensor, z: Tensor, beta: Tensor, alpha_bar: Tensor) -> Tensor:
+        b, a_bar = beta[t], alpha_bar[t]
+        sigma = b.sqrt() if t > 1 else 0 * b
+        return form(x_t, b / (1 - a_bar).sqrt(), eps_hat, (1 - b).sqrt(), sigma, z, b, a_bar)
+
+    return answer
+
+
+def own_noise(x_t: Tensor, t: int, eps_hat: Tensor, z: Tensor, beta: Tensor, alpha_bar: Tensor) -> Tensor:
+    drawn = torch.randn(z.shape, dtype=z.dtype, generator=GENERATOR)
+    return step()(x_t, t, eps_hat, drawn, beta, alpha_bar)
+
+
+def one_too_large(x_t: Tensor, t: int, eps_hat: Tensor, z: Tensor, beta: Tensor, alpha_bar: Tensor) -> Tensor:
+    return step()(x_t, t + 1, eps_hat, z, beta, alpha_bar)
 
 
 def by_diffusion(x_t: Tensor, t: int, eps_hat: Tensor, z: Tensor, beta: Tensor, alpha_bar: Tensor) -> Tensor:
@@ -77,6 +99,23 @@ def only_image(x_t: Tensor, t: int, eps_hat: Tensor, alpha_bar: Tensor) -> Tenso
     return ((x_t - (1 - alpha_bar[t]).sqrt() * eps_hat) / alpha_bar[t].sqrt()).clamp(-1, 1)
 
 
+def ddim(x_t: Tensor, t: int, eps_hat: Tensor, alpha_bar: Tensor) -> Tensor:
+    before = alpha_bar[t - 1]
+    return before.sqrt() * only_image(x_t, t, eps_hat, alpha_bar) + (1 - before).sqrt() * eps_hat
+
+
+def all_steps(both: bool) -> Callable[..., Tensor]:
+    """1 - alpha_bar_t taken for beta_t, and if both, alpha_bar_t for alpha_t too."""
+
+    def answer(x_t: Tensor, t: int, eps_hat: Tensor, alpha_bar: Tensor) -> Tensor:
+        a_bar, before = alpha_bar[t], alpha_bar[t - 1]
+        a = a_bar if both else a_bar / before
+        x0_hat, beta = only_image(x_t, t, eps_hat, alpha_bar), 1 - a_bar
+        return (before.sqrt() * beta * x0_hat + a.sqrt() * (1 - before) * x_t) / (1 - a_bar)
+
+    return answer
+
+
 def short_loop(alpha_bar: Tensor, tau: list[int]) -> list[float]:
     last, beta = 1.0, []
     for t in tau:
@@ -90,16 +129,25 @@ def ratios(alpha_bar: Tensor, tau: list[int]) -> Tensor:
     return kept[1:] / kept[:-1]
 
 
-def variance(power: int = 2, last: bool = False, invert: bool = False, ignore: bool = False, root: float = 0.5) -> Any:
+def variance(
+    power: int = 2,
+    last: bool = False,
+    invert: bool = False,
+    ignore: bool = False,
+    root: float = 0.5,
+    sigma: Callable[[float, float, float], float] = lambda b, before, a_bar: b,
+    grow: bool = True,
+    up: bool = False,
+) -> Any:
     """The variance of spoiled samples, with parts to replace."""
 
     def answer(alpha_bar: Tensor, s: float, c: float) -> float:
         c, v = (1 / c if invert else 1.0 if ignore else c), 1.0
-        for t in range(len(alpha_bar) - 1, 0, -1):
+        for t in sorted(range(1, len(alpha_bar)), reverse=not up):
             a_bar, a = float(alpha_bar[t]), float(alpha_bar[t] / alpha_bar[t - 1])
             answer = c * (1 - a_bar) ** root / (a_bar * s**2 + 1 - a_bar)
-            factor = (1 - (1 - a) / math.sqrt(1 - a_bar) * answer) / math.sqrt(a)
-            v = factor**power * v + (1 - a if t > 1 or last else 0)
+            factor = (1 - (1 - a) / math.sqrt(1 - a_bar) * answer) / (math.sqrt(a) if grow else 1)
+            v = factor**power * v + (sigma(1 - a, float(alpha_bar[t - 1]), a_bar) if t > 1 or last else 0)
         return v
 
     return answer
@@ -142,6 +190,12 @@ WRONG: list[tuple[Any, Callable[..., Any], str]] = [
     (check_reverse_step, step(sigma="tilde"), "you take beta_tilde_t for the variance"),
     (check_reverse_step, step(sigma="none"), "you add no noise"),
     (check_reverse_step, one_too_small, "your tables are read at t - 1"),
+    (check_reverse_step, whole(lambda x, w, e, r, s, z, b, a: (x - w * e + s * z) / r), "you divide z by sqrt"),
+    (check_reverse_step, whole(lambda x, w, e, r, s, z, b, a: x - w * e / r + s * z), "you divide eps_hat alone"),
+    (check_reverse_step, whole(lambda x, w, e, r, s, z, b, a: (x - w * e) / r - s * z), "you take sigma_t z away"),
+    (check_reverse_step, step(weight=lambda b, a_bar: (b / (1 - a_bar)).sqrt()), "you take the root of beta_t too"),
+    (check_reverse_step, own_noise, "two calls with one z gave two answers"),
+    (check_reverse_step, one_too_large, r"read at t \+ 1"),
     (check_reverse_step, lambda *a: None, "does your function return its result"),
     (check_clipped_mean, clipped(image=lambda x: x), "nothing is clipped"),
     (check_clipped_mean, clipped(lambda x: x, lambda x, e: (x.clamp(-1, 1), e)), "you clip x_t; it is a noisy image"),
@@ -154,7 +208,21 @@ WRONG: list[tuple[Any, Callable[..., Any], str]] = [
     (check_clipped_mean, clipped(before=lambda x, e: (x, -e)), "wrong sign in front of eps_hat"),
     (check_clipped_mean, clipped(weights=lambda w_0, w_t, a: (w_0 * a.sqrt(), w_t)), "where sqrt"),
     (check_clipped_mean, clipped(weights=lambda w_0, w_t, a: (w_0, w_t * a.sqrt())), "lacks its root"),
+    (check_clipped_mean, clipped(lambda x: x.clamp(min=-1)), "you clip x0_hat at -1 only"),
+    (check_clipped_mean, clipped(lambda x: x.clamp(max=1)), "you clip x0_hat at 1 only"),
+    (check_clipped_mean, clipped(outer=lambda m: m.clamp(-1, 1)), "and the mean once more"),
+    (check_clipped_mean, ddim, "the step of DDIM"),
+    (check_clipped_mean, all_steps(both=False), "your beta_t is 1 - alpha_bar_t"),
+    (check_clipped_mean, all_steps(both=True), "your alpha_t is alpha_bar_t"),
     (check_short_beta, lambda a, tau: (1 - ratios(a, tau))[1:], "lacks its first step"),
+    (check_short_beta, lambda a, tau: (1 - ratios(a, tau))[1:].tolist(), "lacks its first step"),
+    (
+        check_short_beta,
+        lambda a, tau: torch.cat([0 * a[:1], 1 - ratios(a, tau)]),
+        "tau_0 = 0, the clean image, is no step",
+    ),
+    (check_short_beta, lambda a, tau: [0.0, *short_loop(a, tau)], "is no step"),
+    (check_short_beta, lambda a, tau: short_loop(torch.cat([a[:1], a[:-1]]), tau), "read at t - 1"),
     (check_short_beta, lambda a, tau: (1 - a[1:] / a[:-1])[[t - 1 for t in tau]], "at the times you keep"),
     (check_short_beta, ratios, "the alpha of the short chain"),
     (check_short_beta, lambda a, tau: 1 - 1 / ratios(a, tau), "upside down"),
@@ -173,4 +241,9 @@ WRONG: list[tuple[Any, Callable[..., Any], str]] = [
     (check_spoiled_variance, variance(root=1), "your eps_hat lacks a root"),
     (check_spoiled_variance, variance(ignore=True), "c is not in your answer"),
     (check_spoiled_variance, variance(invert=True), "you divide by c"),
+    (check_spoiled_variance, variance(sigma=lambda b, before, a: b * (1 - before) / (1 - a)), "add beta_tilde_t"),
+    (check_spoiled_variance, variance(sigma=lambda b, before, a: b**2), r"add beta_t\^2"),
+    (check_spoiled_variance, variance(grow=False), r"lacks the division by sqrt\(alpha_t\)"),
+    (check_spoiled_variance, lambda a, s, c: variance()(a, math.sqrt(s), c), "you have s where"),
+    (check_spoiled_variance, variance(up=True), "your loop runs from t = 1 up"),
 ]

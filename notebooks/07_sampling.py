@@ -271,7 +271,7 @@ print(f"{study['n']} digits an arm; made by {study['command']}")
 if study["n"] < 100 or sha256 != pretrained_card("mnist")["sha256"]:
     print("TOO FEW, or by another network: run python benchmarks/clipping.py --n 500")
 assert all(arm["x0_hat"]["outside"][-1] > 0.9 for arm in study["arms"][:4])  # at t = T
-plots.show(plots.plot_saturation(study), alt="Outside: nearly all at T; at small t hardly one by 0.1.")
+plots.show(plots.plot_saturation(study), alt="Outside: at T nearly all, later few by 0.1.")
 
 # %% [markdown]
 # ## Is the result better?

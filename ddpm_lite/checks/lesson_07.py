@@ -84,8 +84,9 @@ def check_reverse_step(answer: Callable[[Tensor, int, Tensor, Tensor, Tensor, Te
             )
         if t == 1:  # alpha_bar_1 = alpha_1, and the noise is all that may be wrong
             mistakes = {"you add noise at t = 1; the last step returns its mean, z = 0": step(b.sqrt(), right, root)}
-        given = (x_t, t, eps_hat, z, beta, alpha_bar)
-        got, again = (answer(*(torch.clone(g) if isinstance(g, Tensor) else g for g in given)) for _ in range(2))
+        got, again = (
+            answer(x_t.clone(), t, eps_hat.clone(), z.clone(), beta.clone(), alpha_bar.clone()) for _ in range(2)
+        )
         if isinstance(got, Tensor) and isinstance(again, Tensor) and not torch.equal(got, again):
             raise WrongAnswer("two calls with one z gave two answers: use the z that you are given, and draw none")
         diagnose(f"x_{t - 1}, from x_{t},", got, step(sigma, right, root), mistakes, tol=1e-5)

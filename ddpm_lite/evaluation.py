@@ -94,8 +94,7 @@ def frechet_floor(
     images; ``evaluate_samples`` compares samples with these test images too. Returns: {"mean", "se": its standard error
     over the sets, for these test images (other test images move the mean by more), "n_splits", "compared"}.
     """
-    reference, splits, compared = real_features(n, n_splits=n_splits, seed=seed, full=full, classifier=classifier)
-    return _floor(reference, splits, compared)
+    return _floor(*real_features(n, n_splits=n_splits, seed=seed, full=full, classifier=classifier))
 
 
 def evaluate_samples(
@@ -112,8 +111,7 @@ def evaluate_samples(
 
     n, net = len(check_images("samples", samples)), classifier or load_classifier()
     floor_of = real_features(n, seed=seed, full=full, classifier=net)
-    test = mnist("test", full=full)
-    real = test.batch(torch.arange(len(test)))
+    real = mnist("test", full=full).batch(slice(None))
     features, p = features_and_p(samples, net)
     found, floor = _shares(p, 0.9), _floor(*floor_of)
     distance = frechet_distance(features, floor_of[0])
@@ -165,9 +163,8 @@ def bits_per_dim(
     x_0 = check_tensor("images", images)
     n = check_int("the number of images", len(x_0), 2)
     edges = _strata(diffusion.T, min(check_int("n_t", n_t, 1), diffusion.T - 1))
-    device = generator.device if generator is not None else x_0.device
     network = model if isinstance(model, nn.Module) else nn.Module()
-    was_training = network.training
+    device, was_training = x_0.device if generator is None else generator.device, network.training
 
     def term(t: Tensor) -> Tensor:
         pairs = zip(x_0.split(250), t.to(x_0.device).split(250), strict=True)

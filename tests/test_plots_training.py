@@ -90,6 +90,15 @@ def test_a_history_is_drawn_beside_what_real_digits_get() -> None:
     plots.png_bytes(figure)
 
 
+def test_a_history_has_bars_beside_it() -> None:
+    figure = plots.plot_history(history(), [0.5, 0.3, 0.15, 0.05])
+    bars = figure.axes[3].patches
+    assert [bar.get_height() for bar in bars] == [0.5, 0.3, 0.15, 0.05]
+    assert [bar.get_x() + bar.get_width() / 2 for bar in bars] == pytest.approx([0.125, 0.375, 0.625, 0.875])
+    assert figure.axes[3].get_xlim() == (0, 1)
+    plots.png_bytes(figure)
+
+
 @pytest.mark.parametrize("path", [("quality",), ("loss", "images"), ("quality", "frechet_floor"), ("recognized_real",)])
 def test_a_history_that_lacks_something_is_named(path: tuple[str, ...]) -> None:
     given = history()

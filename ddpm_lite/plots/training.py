@@ -91,12 +91,13 @@ def plot_training(
     return figure
 
 
-def plot_history(history: Mapping[str, Any]) -> Figure:
+def plot_history(history: Mapping[str, Any], by_t: Sequence[float] | None = None) -> Figure:
     """Draw what became of a long run: its loss, the share of samples recognized, and their Frechet distance, by images.
 
     history: {"loss": {"images": [...], "loss": [...]}, "quality": {"images": [...], "n": samples a point,
     "recognized": [...], "frechet_distance": [...], "frechet_floor": {"mean": ...}}, "recognized_real": share}. Dashed:
-    what real digits get. The loss is cut above at what it is where the first quality was measured.
+    what real digits get. The loss is cut above at what it is where the first quality was measured. by_t: in a fourth
+    panel, the shares of a loss that come from equal parts of t, smallest t first.
     Raises: ValueError that names what is missing, or lists of different lengths.
     """
     try:
@@ -111,7 +112,10 @@ def plot_history(history: Mapping[str, Any]) -> Figure:
     if len(x) != len(y) or not len(at) == len(share) == len(distance) or not len(x) or not len(at):
         lengths = {"images": len(x), "loss": len(y), "quality": (len(at), len(share), len(distance))}
         raise ValueError(f"history: got lists of lengths {lengths}, wanted equal ones, none empty")
-    figure, (left, middle, right) = new_figure(1, 3, size=(12, 3.8))
+    figure, (left, middle, right, *rest) = new_figure(1, 3 if by_t is None else 4, size=(12, 3.8))
+    if by_t is not None:
+        rest[0].bar((np.arange(len(by_t)) + 0.5) / len(by_t), by_t, width=0.9 / len(by_t), color=PALETTE[2])
+        rest[0].set(title="where our loss lies", xlabel="$t/T$", ylabel="share of the loss", xlim=(0, 1))
     left.plot(x / 1000, y, color="0.35")
     shown = y[x >= at[0]]
     left.set(title="loss", ylim=(0, 1.25 * float(shown.max() if len(shown) else y.max())))

@@ -35,9 +35,9 @@ generator = torch.Generator().manual_seed(0)
 # %% [markdown]
 # ## The task, and the whole of the answer
 #
-# A **denoiser** is a function `model(x_t, t) -> eps_hat`: from noisy images and their times it guesses the noise.
+# A **denoiser** is a function `model(x_t, t) -> eps_hat`: from noisy images and times it guesses the noise.
 #
-# Ours is a **U-Net** of five parts: the time's vector, the residual block, attention, down and up, the skips. Black arrows lead down to a coarse image and up again; blue lines hand over what came before. Numbers in boxes are channels; below stands the resolution. ($x_t$ comes in folded, on fewer pixels: explained later.)
+# Ours is a **U-Net** of five parts: the time's vector, the residual block, attention, down and up, the skips. Black arrows lead to a coarse image and back; blue lines hand over what came before. Numbers in boxes are channels; below stands the resolution. ($x_t$ comes in folded, on fewer pixels; this and the legend: later.)
 
 # %% tags=["cover"]
 import torch.nn.functional as F
@@ -117,7 +117,7 @@ with torch.no_grad():
 assert abs(int(told[torch.tensor(error).argmin()]) - truth) <= 40
 assert min(error[0], error[-1]) > 3 * min(error)
 assert F.mse_loss(eps_hat, x_t) < 0.1 * x_t.var()  # told t = 1000: eps_hat is nearly x_t
-assert F.mse_loss(eps, diffusion.q_sample(x_0, T, eps)) < 1e-3  # for at t = 1000 x_t is eps
+assert F.mse_loss(eps, diffusion.q_sample(x_0, T, eps)) < 1e-3  # for x_1000 is nearly eps
 labels = [f"told t = {told_t}, true t = {truth}" for told_t in told.tolist()]
 views = {"eps_hat": torch.stack(guesses), "x0_hat": torch.stack(images)}
 strip = plots.plot_strip({name: x[:, :4] for name, x in views.items()}, labels, n=8)
@@ -173,7 +173,7 @@ plots.show(figure, alt="Factors of the channels over t: some rise from t = 1 on,
 # %% [markdown]
 # ## Attention: every pixel looks at every other
 #
-# A $3\times3$ convolution sees neighbors only. In **self-attention** each of $n=HW$ pixels makes, by a $1\times1$ convolution, a query, a key and a value of $d$ numbers, and collects all values, weighed by query and key:
+# A $3\times3$ convolution sees neighbors only. In **self-attention** each of $n=HW$ pixels makes, by a $1\times1$ convolution, a query $q$, a key $k$ and a value $v$ of $d$ numbers, and collects all values, weighed by query and key:
 #
 # $$\mathrm{out}_i=\sum_j p_{ij}\,v_j,\qquad p_{ij}=\frac{e^{q_i\cdot k_j/\sqrt d}}{\sum_{m}e^{q_i\cdot k_m/\sqrt d}} .$$
 #
@@ -289,7 +289,7 @@ library, full = wake(UNet(**form)), wake(UNet(**form, refine=8, input_skip=True)
 # %% [markdown]
 # Then the way through. Each $2\times2$ pixels of $x_t$ become 4 channels of one pixel; `a`, `b`, `c`, `d` are kept. Two options, not in the paper nor in the study below, end it:
 #
-# - `refine`: folded pixels lack neighbors. So the head makes some numbers for *each* pixel, and two thin convolutions at full resolution turn them, $x_t$ and $t$ into the answer.
+# - `refine`: folding made channels of neighbors. So the head makes some numbers for *each* pixel, and two thin convolutions at full resolution turn them, $x_t$ and $t$ into the answer.
 # - `input_skip` adds $g(t)\,x_t$ with a learned $g$. Near $t=T$, $x_t\approx\epsilon$: the layers need not carry it.
 
 # %%
@@ -344,7 +344,7 @@ def total(net):  # parameters, multiply-adds, bytes of activations
 
 
 more = [f"{a / b - 1:+.0%}" for a, b in zip(total(full), total(library), strict=True)]
-print("refine and input_skip: {} parameters, {} multiply-adds, {} activations".format(*more))
+print("refine and input_skip, ours: {} weights, {} multiply-adds, {} activations".format(*more))
 costs = cost_by_level(anatomy(model))
 images = [part for part in anatomy(model) if len(part.shape) == 3]
 sizes = {part.level: "{1}×{2}".format(*part.shape) for part in images}

@@ -424,10 +424,10 @@ for weighting, target in itertools.product(["plain", "bound"], targets.TARGETS):
 # %%
 bounds, _, distances = scores.values()
 floor = sum(distance(spots.sample(1000, generator=generator), fresh) for _ in range(20)) / 20
-alt = "Six losses, three measures: eps is best in each, mu_tilde's samples are the furthest."
-plots.show(plots.plot_scores(scores, {names[2]: floor}), alt=alt)
+plots.show(plots.plot_scores(scores, {names[2]: floor}), alt="eps is best by all three measures.")
 for kind, score in itertools.product(("plain", "bound"), (bounds, distances)):
     assert score[f"{kind}, eps"].max() < score[f"{kind}, mu_tilde"].min()
+    assert score[f"{kind}, eps"].mean() < score[f"{kind}, x_0"].mean()
 assert distances["plain, x_0"].mean() < distances["bound, x_0"].mean()
 assert abs(distances["plain, eps"].mean() - distances["bound, eps"].mean()) < 2 * floor
 

@@ -2,6 +2,8 @@
 # make test      set up what the tests need, run everything that is tested             TEST_ARGS="-k data -x"
 # make lessons   execute the lessons whose source changed, bring the README's table up to date
 # make figures   write figures/ anew
+# make colab-check        every lesson as Colab runs it, with its old ipywidgets and with this one
+# make address URL=...    make this the project's address, in badges, setup cells and papers
 #
 # PYTHON=python3.12 picks the interpreter for a new .venv. The second call of a target installs nothing.
 
@@ -18,7 +20,7 @@ NO_NEWS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"
 # Child processes find the environment's programs by name.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: lab test lessons figures
+.PHONY: lab test lessons figures colab-check address
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/lab.stamp
@@ -40,6 +42,12 @@ figures: $(VENV)/dev.stamp
 	$(PY) notebooks/build.py covers
 	$(PY) notebooks/build.py table
 
+colab-check: $(VENV)/colab.stamp
+	$(PY) -m pytest tests/test_colab.py -m "colab or not colab" $(TEST_ARGS)
+
+address: $(VENV)/dev.stamp
+	$(PY) notebooks/build.py stamp --url '$(URL)'
+
 $(VENV)/lab.stamp: pyproject.toml | $(PY)
 	$(PY) -m pip install --disable-pip-version-check -e ".[lab]"
 	touch $@
@@ -47,6 +55,10 @@ $(VENV)/lab.stamp: pyproject.toml | $(PY)
 $(VENV)/dev.stamp: pyproject.toml | $(PY)
 	$(PY) -m pip install --disable-pip-version-check -e ".[dev]"
 	touch $(VENV)/lab.stamp $@
+
+$(VENV)/colab.stamp: $(VENV)/dev.stamp
+	PYTHONPATH=notebooks $(PY) tests/as_in_colab.py $(VENV)/colab
+	touch $@
 
 $(PY):
 	@$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 10) else 1)" || { \

@@ -61,6 +61,11 @@ class _Box(ipywidgets.VBox):
         self._sentence = sentence
         super().__init__(children, layout=ipywidgets.Layout(align_items="flex-start"))
         self.add_class("ddpm-box")
+        if "google.colab" in sys.modules and not hasattr(self, "_ipython_display_"):  # ipywidgets 8
+            self._ipython_display_ = self._display  # Colab's widget manager is named in what `display` sends alone
+
+    def _display(self, **options: Any) -> None:
+        importlib.import_module("IPython.display").display(self._repr_mimebundle_(), raw=True)
 
     def __repr__(self) -> str:
         return self._sentence

@@ -94,17 +94,16 @@ widgets.scrub(melting, labels=labels)
 
 # %% tags=["nbval-ignore-output"]
 import time
-from IPython.display import Image, display
 from tqdm.auto import tqdm
 
 
 def picture(x):
-    pixels = plots.image_grid(x, 16).repeat(2, 0).repeat(2, 1)  # each pixel as 2 x 2
-    return Image(plots.png_bytes(pixels), alt="64 handwritten digits, drawn by the network")
+    return plots.image_grid(x, 16).repeat(2, 0).repeat(2, 1)  # each pixel as 2 x 2
 
 
 x_T = torch.randn(64, 1, 28, 28, generator=generator)
-screen = display(picture(x_T), display_id=True)
+screen = plots.LivePicture("64 handwritten digits, drawn by the network")
+screen.update(picture(x_T))
 steps, start = [], time.perf_counter()
 for step in tqdm(ddim_steps(diffusion, model, x_T.shape, n_steps=50, x_T=x_T), total=50):
     steps.append(step)  # step.t, step.x, step.x0_hat, step.eps_hat

@@ -2,7 +2,8 @@
 
     python notebooks/build.py build [NAME ...]   execute lessons that changed, and check them (--force: all)
     python notebooks/build.py check [NAME ...]   compare each pair; hold lessons to the rules (rules.py)
-    python notebooks/build.py stamp              write this version's badge and install line into sources
+    python notebooks/build.py stamp              write this address, version and setup cell wherever they stand
+    python notebooks/build.py stamp --url URL    set the project's address first (`make address URL=...`)
     python notebooks/build.py table              write the table of lessons into README.md
     python notebooks/build.py covers             write one small picture a lesson to figures/lessons/
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import base64
 import io
+import json
 import os
 import re
 import sys
@@ -172,15 +174,57 @@ def report(path: Path, problems: list[str]) -> int:
     return len(problems)
 
 
-def stamp(paths: list[Path]) -> None:
-    """Write the badge and the install line of this address and version into the sources."""
-    for path in paths:
-        old = path.read_text(encoding="utf-8")
-        new = re.sub(r"(?m)^# \[!\[Open in Colab\].*$", f"# {rules.badge(path.stem)}", old, count=1)
-        new = re.sub(r'(?m)^    address = "git\+.*$', f"    {rules.INSTALL}", new, count=1)
+def stamp(url: str) -> None:
+    """Make `url` the project's address, and this version the one that badges and setup cells name, everywhere.
+
+    Every text file of the project is looked at. Of a built lesson only sources of cells change: nothing is
+    executed, and its outputs and ids stay as they are.
+    """
+    url, written = rules.checked_address(url), []
+    texts = {path: path.read_text(encoding="utf-8") for path in text_files()}
+    if url != rules.ADDRESS:
+        taken = [str(p.relative_to(rules.ROOT)) for p, t in texts.items() if rules.with_address(t, url) != t]
+        if taken:  # two addresses would become one, and could not be told apart any more
+            raise SystemExit(f"URL: got {url}, which stands in {', '.join(taken)} already, as another project's")
+    for path, old in texts.items():
+        if path.suffix == ".ipynb":
+            new = stamped_notebook(old, path.stem, url)
+        else:
+            lesson = path.name == "CONTRIBUTING.md" or re.match(r"\d\d_", path.name)
+            new = rules.with_address(stamped_lesson(old, path.stem) if lesson else old, rules.ADDRESS, url)
         if new != old:
-            path.write_text(new, encoding="utf-8")
-            print(f"{path.stem}: stamped {rules.TAG}")
+            path.write_text(new, encoding="utf-8", newline="\n")
+            written.append(str(path.relative_to(rules.ROOT)))
+    print(f"{url}, {rules.TAG}: {', '.join(written) or 'nothing to change'}")
+
+
+def text_files() -> list[Path]:
+    """The project's files in which its address may stand."""
+    skipped = {"site", "dist", "data", "runs", "samples", "wip", "node_modules", "__pycache__"}
+    found = []
+    for folder, folders, files in os.walk(rules.ROOT):
+        hidden = {f for f in folders if f.startswith(".") and f != ".github" or f.endswith(".egg-info")}
+        folders[:] = sorted(set(folders) - skipped - hidden)
+        found += [Path(folder) / name for name in sorted(files) if Path(name).suffix in rules.TEXT]
+    return found
+
+
+def stamped_lesson(text: str, name: str, comment: str = "# ") -> str:
+    """A lesson's source, or the source of one of its cells, with the badge and the setup cell that it must have."""
+    badge = rf"(?m)^{comment}\[!\[Open in Colab\]\(.*$"
+    setup = r"(?ms)^import importlib\.util, subprocess, sys\n.*?\benable_custom_widget_manager\(\)\n"
+    if re.fullmatch(r"\d\d_\w+", name):
+        text = re.sub(badge, lambda _: comment + rules.badge(name), text, count=1)
+    return re.sub(setup, lambda _: rules.SETUP, text, count=1)
+
+
+def stamped_notebook(text: str, name: str, url: str) -> str:
+    """A built lesson with its sources stamped, the rest as it was, written as nbformat writes."""
+    notebook = json.loads(text)
+    for cell in notebook["cells"]:
+        source = stamped_lesson("".join(cell["source"]), name, comment="")
+        cell["source"] = rules.with_address(source, rules.ADDRESS, url).splitlines(keepends=True)
+    return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def table() -> str:
@@ -227,6 +271,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("verb", choices=["build", "check", "stamp", "table", "covers"])
     parser.add_argument("names", nargs="*", metavar="NAME", help="lessons; all of them when none is named")
     parser.add_argument("--force", action="store_true", help="build: execute even what did not change")
+    parser.add_argument("--url", default=rules.ADDRESS, help="stamp: https://github.com/OWNER/REPOSITORY")
     options = parser.parse_args(arguments)
     paths = lessons(options.names)
     count = 0
@@ -236,7 +281,7 @@ def main(arguments: list[str] | None = None) -> int:
         count = sum(report(path, check(path)) for path in paths)
         print(f"{len(paths)} lessons, {count} problems")
     elif options.verb == "stamp":
-        stamp(paths)
+        stamp(options.url)
     elif options.verb == "table":
         README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
     else:

@@ -42,6 +42,7 @@ WIDGETS = {"scrub", "explore", "interact", "interactive", "interactive_output"}
 SECTIONS = ["The same thing in the library", "What we saw", "Exercises", "References"]
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 KEPT_METADATA = ("tags", "nbgrader", "slideshow")
+TEXT = {".cff", ".html", ".ipynb", ".js", ".json", ".md", ".py", ".rst", ".toml", ".txt", ".yaml", ".yml"}
 
 INSTALL = f'address = "git+{ADDRESS}@{TAG}"'
 SETUP = f"""\
@@ -75,6 +76,39 @@ class Header:
     need: str
     minutes: int
     badge: str
+
+
+def checked_address(url: str) -> str:
+    """A project's address without what browsers and git add to it; SystemExit where it is none."""
+    match = re.fullmatch(r"(https://github\.com/[A-Za-z0-9-]+/[\w.-]*?\w)(?:\.git)?/?", url, re.ASCII)
+    if match is None:
+        raise SystemExit(
+            f"URL: got {url!r}, wanted https://github.com/OWNER/REPOSITORY"
+            " (badges need GitHub: Colab opens lessons from no other host)"
+        )
+    return match[1]
+
+
+def with_address(text: str, old: str, new: str | None = None) -> str:
+    """A text in which the address `old`, in every form it takes, is `new`, with this version's tag.
+
+    The forms: the repository, its notebooks in Colab, its image on Binder, and its pages. Without `new` the
+    address is taken away.
+    """
+    (old_owner, old_name), (owner, name) = (
+        url.removeprefix("https://github.com/").split("/") if url else ("", "") for url in (old, new)
+    )
+    end = r"(?![\w-]|\.(?!git\b)\w)"
+    places = r"(github\.com/|/github/|mybinder\.org/v2/gh/)"
+    repository = rf"{places}{re.escape(old_owner)}/{re.escape(old_name)}{end}((?:@|/blob/|/tree/|/)v\d+(?:\.\d+)+)?"
+
+    def replaced(match: re.Match[str]) -> str:
+        tag = match[2] and re.sub(r"v[\d.]+$", TAG, match[2])
+        return f"{match[1]}{owner}/{name}{tag or ''}"
+
+    text = re.sub(repository, replaced, text)
+    pages = rf"\b{re.escape(old_owner)}\.github\.io/{re.escape(old_name)}{end}"
+    return re.sub(pages, f"{owner}.github.io/{name}", text)
 
 
 def badge(name: str) -> str:

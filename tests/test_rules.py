@@ -216,5 +216,5 @@ def test_stamp_writes_badge_and_install_line(tmp_path: Path) -> None:
     stale = re.sub(r"v\d+\.\d+\.\d+", "v0.0.1", path.read_text())
     path.write_text(stale)
     assert any("badge" in problem for problem in build.check(path))
-    build.stamp([path])
+    path.write_text(build.stamped_lesson(stale, path.stem))
     assert build.check(path) == []

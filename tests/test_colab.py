@@ -46,6 +46,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return as_in_colab.publish(folder / "repository.git", folder / "gitconfig", names)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("default")  # of other libraries' old releases
 @pytest.mark.parametrize("lesson, setting", cases())
 def test_a_lesson_runs_alone(lesson: Path, setting: str, published: dict[str, str], tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_the_shares_fall_from_all_to_nothing() -> None:
         asked.append(t.tolist())
         return torch.zeros_like(x_t)
 
-    trained = {"t": np.array([1, 10, 1000]), "mean": np.array([9.0, 0, 0]), "error": np.array([0.0, 9, 999])}
+    trained = {"t": np.array([1, 10, 1000]), "mean": np.array([9.0, 0, 0]), "error": np.array([999.0, 990, 0])}
     diffusion = GaussianDiffusion(cosine_beta_schedule(1000))
     lesson = run(["def above(y)"], {"chosen": chosen, "model": model, "trained": trained, "diffusion": diffusion})
     ((views, options),) = lesson["scrubs"]
@@ -52,7 +52,8 @@ def test_the_shares_fall_from_all_to_nothing() -> None:
     assert torch.equal(views["x_t"][0], chosen) and torch.equal(views["x0_hat"][0], chosen)
     left = [sum(range(10 - t)) / 45 if t < 10 else 0 for t in film]  # the terms are 9, 8, ..., 1, 0, 0, ...
     np.testing.assert_allclose(options["curve"]["bound"], left, atol=1e-6)
-    np.testing.assert_allclose(options["curve"]["L_simple"], 1 - film * (film - 1) / 2 / 499500, atol=1e-6)
+    left = (1000 - film) * (999 - film) / 2 / 499500  # the errors are 999, 998, ..., 1, 0
+    np.testing.assert_allclose(options["curve"]["L_simple"], left, atol=1e-6)
     assert options["labels"][0] == "t = 0, bound 100%, L_simple 100%"
     assert options["labels"][-1] == "t = 1000, bound 0%, L_simple 0%"
 

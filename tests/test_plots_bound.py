@@ -27,7 +27,7 @@ def test_the_two_models_have_their_boxes_and_arrows() -> None:
     for axis, n_fixed in ((top, 0), (bottom, 4)):
         arrows = [text.arrow_patch for text in axis.texts if getattr(text, "arrow_patch", None) is not None]
         assert len(arrows) == 8
-        grey = [arrow for arrow in arrows if np.allclose(arrow.get_edgecolor()[:3], 0x77 / 255)]
+        grey = [arrow for arrow in arrows if np.allclose(arrow.get_edgecolor()[:3], 0x66 / 255)]
         assert len(grey) == n_fixed
     assert plots.png_bytes(figure)
 

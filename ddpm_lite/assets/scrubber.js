@@ -54,6 +54,10 @@ function nameSliders(el, names, texts, valuenow) {
     const said = { label: names[k] ?? "", valuetext: texts[k] ?? "", ...valuenow };
     handle.setAttribute("role", "slider");
     for (const [key, value] of Object.entries(said)) handle.setAttribute(`aria-${key}`, value);
+    const slider = handle.closest(".widget-slider"), readout = slider?.querySelector(".widget-readout");
+    readout?.setAttribute("role", "textbox"); // a number that may be typed
+    readout?.setAttribute("aria-label", `${said.label}: type a value`);
+    slider?.querySelector('label[title="null"]')?.removeAttribute("title"); // ipywidgets' tooltip where it was given none
   }
   for (const icon of box?.querySelectorAll(".widget-play button i") ?? []) {
     const name = BUTTONS.find(([kind]) => icon.classList.contains(`fa-${kind}`))?.[1];

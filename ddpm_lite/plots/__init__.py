@@ -2,6 +2,8 @@
 
 from .ablation import plot_ablation
 from .base import (
+    INKS,
+    LINES,
     PALETTE,
     STYLE,
     SYMBOLS,
@@ -42,6 +44,8 @@ from .sampling import (
 from .training import LivePicture, plot_history, plot_training, running_mean
 
 __all__ = [
+    "INKS",
+    "LINES",
     "PALETTE",
     "STYLE",
     "SYMBOLS",

@@ -6,6 +6,9 @@ Figures are made without pyplot, so a notebook never shows one twice. A lesson s
 
 from __future__ import annotations
 
+import base64
+import html
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,13 +21,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "PALETTE", "STYLE", "SYMBOLS", "draw_boxes", "image_grid", "new_figure", "plot_images",
+    "INKS", "LINES", "PALETTE", "STYLE", "SYMBOLS", "draw_boxes", "image_grid", "new_figure", "plot_images",
     "plot_strip", "plot_trajectory", "png_bytes", "render_frames", "save_animation", "show", "use_style",
 ]  # fmt: skip
 
 # Okabe and Ito (2008), "Color Universal Design": told apart with the common kinds of color blindness.
-# The first four stand out from white and from black by 3:1 or (the fourth on white) nearly so.
+# LINES stand out from white by 3:1 (WCAG 2.2), the others need a dark edge; INKS are LINES for text, 4.5:1.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+LINES = (*PALETTE[:4], "#000000")
+INKS = ("#0072B2", "#BB5200", "#007F5F", "#A8558A", "#000000")
 
 STYLE: dict[str, Any] = {
     "font.size": 13, "axes.titlesize": 14, "axes.labelsize": 15, "legend.fontsize": 12,
@@ -48,7 +53,7 @@ def _style() -> Any:
     from cycler import cycler
 
     # axes keep the cycle they were made with: lines that are drawn later have its width too
-    lines = cycler(color=PALETTE) * cycler(linewidth=[STYLE["lines.linewidth"]])
+    lines = cycler(color=LINES) * cycler(linewidth=[STYLE["lines.linewidth"]])
     return {**STYLE, "axes.prop_cycle": lines}
 
 
@@ -133,14 +138,18 @@ def show(picture: Any, *, alt: str, colors: int | None = 256) -> None:
     """Display a Figure or an image array in the notebook, with `alt` as its alternative text.
 
     alt: one sentence that says what is to be seen. It is the output's plain text, and stands in its metadata,
-    image/png, alt, where pages made from the notebook find it; JupyterLab itself gives images none.
+    image/png, alt, where pages made from the notebook find it. JupyterLab gives a PNG no text of its own, so that
+    a kernel started there (or in Notebook) also sends the same picture as an <img> of HTML, which has one.
     colors: as in `encode_png`; None keeps all of them.
     """
     from IPython.display import display
 
     if not alt.strip():
         raise ValueError(f"alt: got {alt!r}, wanted one sentence that says what is to be seen")
-    data = {"image/png": png_bytes(picture, colors=colors), "text/plain": alt}
+    data: dict[str, Any] = {"image/png": png_bytes(picture, colors=colors), "text/plain": alt}
+    if "JPY_SESSION_NAME" in os.environ:  # set by the server of JupyterLab and Notebook, and by nothing that builds
+        source = f"data:image/png;base64,{base64.b64encode(data['image/png']).decode()}"
+        data["text/html"] = f'<img src="{source}" alt="{html.escape(alt)}">'
     display(data, metadata={"image/png": {"alt": alt}}, raw=True)
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..pixels import as_array
-from .base import PALETTE, new_figure
+from .base import LINES, PALETTE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DATA, LATENT, LEARNED, FIXED = "white", "#FBE3B5", PALETTE[0], "#777777"
+DATA, LATENT, LEARNED, FIXED = "white", "#FBE3B5", PALETTE[0], "#666666"
 NAMES = {"mu_tilde": r"$\tilde\mu_t$", "x_0": "$x_0$", "eps": r"$\epsilon$"}
 
 
@@ -65,7 +65,7 @@ def plot_bound_terms(curves: Mapping[str, Mapping[str, Any]], *, unit: str = "bi
     if not curves:
         raise ValueError('curves: got an empty dict, wanted name -> {"t": ..., "mean": ..., "se": ...}')
     figure, (left, right) = new_figure(1, 2, size=(11, 4.2))
-    for color, (name, curve) in zip(PALETTE, curves.items(), strict=False):
+    for color, (name, curve) in zip(LINES * 2, curves.items(), strict=False):
         t, mean, se = (as_array(f"curves[{name!r}][{key!r}]", curve[key]).astype(float) for key in ("t", "mean", "se"))
         if not (t.ndim == 1 and t.shape == mean.shape == se.shape and len(t) > 1):
             raise ValueError(

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._validate import check_int
 from ..pixels import as_array
-from .base import PALETTE, new_figure
+from .base import LINES, PALETTE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -172,7 +172,7 @@ def plot_gaussian_distance(beta: Any, curves: Mapping[str, Any]) -> Figure:
         raise ValueError("curves: got an empty dict, wanted label -> total variation, one number for each beta")
     figure, axis = new_figure(size=(8, 4))
     axis.axvspan(1e-4, 0.02, color="0.9", lw=0, label=r"$\beta_t$ at $T=1000$, linear")
-    for color, (label, curve) in zip(PALETTE, curves.items(), strict=False):
+    for color, (label, curve) in zip(LINES * 2, curves.items(), strict=False):
         y = as_array(f"curves[{label!r}]", curve).astype(float)
         if y.shape != x.shape:
             raise ValueError(f"curves[{label!r}]: got shape {y.shape}, wanted {x.shape}, one number for each beta")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..pixels import as_array
-from .base import PALETTE, new_figure
+from .base import INKS, LINES, PALETTE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +44,7 @@ def plot_chains(images: Tensor, times: Sequence[int]) -> Figure:
         right / 2, 1.2, r"fixed: in each step, $q(x_t\mid x_{t-1})$ adds noise", color=blue, ha="center", fontsize=17
     )
     words = r"learned: in each step, $p_\theta(x_{t-1}\mid x_t)$ takes some away"
-    axis.text(right / 2, -0.5, words, color=orange, ha="center", fontsize=17)
+    axis.text(right / 2, -0.5, words, color=INKS[1], ha="center", fontsize=17)
     axis.set(xlim=(-0.05, right + 0.05), ylim=(-0.6, 1.45))
     axis.set_axis_off()
     return figure
@@ -63,7 +63,7 @@ def plot_schedules(diffusions: Mapping[str, Any]) -> Figure:
     tables = {name: as_array(name, diffusion.alpha_bar).astype(float) for name, diffusion in diffusions.items()}
     one_T = len({len(table) for table in tables.values()}) == 1
     crossings = []
-    for i, (color, (name, alpha_bar)) in enumerate(zip(PALETTE, tables.items(), strict=False)):
+    for i, (color, (name, alpha_bar)) in enumerate(zip(LINES * 2, tables.items(), strict=False)):
         t = np.arange(len(alpha_bar)) / (1 if one_T else len(alpha_bar) - 1)
         style = {"color": color, "linestyle": "-" if i < 2 else (0, (3, 1.5))}
         left.plot(t, alpha_bar, label=name, **style)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..pixels import as_array
-from .base import PALETTE, new_figure
+from .base import LINES, PALETTE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -155,7 +155,7 @@ def plot_settled(times: Sequence[int], curves: Mapping[str, Any], *, chance: flo
     Raises: ValueError if a curve has another length.
     """
     figure, axis = new_figure(size=(8, 3.9))
-    for (name, values), color, marker in zip(curves.items(), PALETTE, "osD^v", strict=False):
+    for (name, values), color, marker in zip(curves.items(), LINES, "osD^v", strict=False):
         y = as_array(name, values)
         if y.shape != (len(times),):
             raise ValueError(f"curves: {name!r} has shape {y.shape}, wanted ({len(times)},), one number for each time")
@@ -177,7 +177,7 @@ def plot_nearest(distances: Mapping[str, Any]) -> Figure:
         raise ValueError("distances: got none, wanted name -> distances, at least one of each kind")
     end = 1.03 * max(d[-1] for d in values.values())
     figure, axis = new_figure(size=(8, 3.6))
-    for (name, d), color, style in zip(values.items(), PALETTE, ("-", "-", "--", ":") * 2, strict=False):
+    for (name, d), color, style in zip(values.items(), LINES * 2, ("-", "-", "--", ":") * 2, strict=False):
         x, share = np.concatenate([[0], d, [end]]), np.concatenate([np.arange(len(d) + 1) / len(d), [1]])
         axis.step(x, share, where="post", color=color, linestyle=style, label=f"{name} ({len(d)})")
     axis.set(xlabel="distance to the nearest training image", ylabel="share nearer", xlim=(0, end), ylim=(0, 1.03))

@@ -2,8 +2,8 @@
 
     PYTHONPATH=notebooks python tests/as_in_colab.py FOLDER
 
-puts into FOLDER what `make colab-check` needs beside this environment: releases of ipywidgets, IPython and ipykernel that
-Colab had for years.
+puts into FOLDER what `make colab-check` needs beside this environment: releases of ipywidgets, IPython and ipykernel
+that Colab had for years.
 
 The public address is made to lead to this checkout by a git configuration of its own, with the tag that the setup cell
 names. The fresh environment borrows the packages of the one that runs this, all but this project, so that neither torch

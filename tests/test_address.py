@@ -157,5 +157,6 @@ def test_forms_of_an_address(text: str) -> None:
             owner_and_name(url), tag=TAG
         )
     assert (
-        rules.with_address("https://a-b.github.io/c_d/gallery", a, b) == "https://some-one.github.io/other.name/gallery"
+        rules.with_address("https://a-b.github.io/c_d/gallery", a, b)
+        == "https://some-one" + ".github.io/other.name/gallery"
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -78,3 +80,23 @@ def check_t(t: Any, batch: int, T: int, device: torch.device, *, low: int = 1) -
     if t.device.type == "cpu" and batch and not low <= int(t.min()) <= int(t.max()) <= T:
         raise ValueError(f"t must lie in {low}..{T}, got values from {int(t.min())} to {int(t.max())}")
     return t.to(device)
+
+
+def check_numbers(**arguments: Any) -> None:
+    """Raise TypeError for what is no integer, or, of those named fps, no number."""
+    for name, value in arguments.items():
+        if not isinstance(value, Real if name == "fps" else Integral):
+            raise TypeError(f"{name}: got {value!r}, wanted {'a number' if name == 'fps' else 'an integer'}")
+
+
+def check_pixels(frames: Any, limit: int) -> None:
+    """Raise ValueError where frames, or a dict of them, hold too many pixels, told by their shapes alone."""
+    views = list(frames.values()) if isinstance(frames, Mapping) else [frames]
+    shapes = [tuple(view.shape) for view in views if hasattr(view, "shape")]
+    total = sum(math.prod(shape) // (3 if 3 in shape[-1:] + shape[-3:-2] else 1) for shape in shapes)
+    if total > limit:
+        some = -(-total * 9 // (8 * limit))  # lines between images, and the end of the last row, take pixels too
+        raise ValueError(
+            f"frames: got shape {', '.join(map(str, shapes))}, {total} pixels, wanted at most {limit} in all: "
+            f"show fewer frames (frames[::{some}]), fewer images or smaller ones"
+        )

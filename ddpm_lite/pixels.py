@@ -136,6 +136,8 @@ def frame_labels(labels: Sequence[str] | None, n: int, title: str = "t") -> list
     """Return one text for each of n frames: the labels, or "t = 0", "t = 1", ...; raises ValueError."""
     if labels is None:
         return [f"{title} = {i}" for i in range(n)]
+    if not hasattr(labels, "__len__"):
+        raise TypeError(f"labels: got {type(labels).__name__}, wanted a list of {n} texts")
     if isinstance(labels, str) or len(labels) != n:
         raise ValueError(f"labels: got {len(labels)} ({type(labels).__name__}), wanted a list of {n} texts")
     return [str(label) for label in labels]
@@ -186,9 +188,10 @@ def sprite_sheet(frames: np.ndarray) -> tuple[np.ndarray, int]:
     n_rows = -(-N // n_columns)
     height, width = n_rows * H, n_columns * W
     if max(height, width) > MAX_SIDE or height * width > MAX_PIXELS:
+        some = max(2, -(-height * width // MAX_PIXELS))
         raise ValueError(
             f"frames: got {N} frames of {H} x {W} pixels, a sheet of {height} x {width}, wanted at most "
-            f"{MAX_SIDE} a side and {MAX_PIXELS} in all: show fewer frames (frames[::2]) or smaller ones"
+            f"{MAX_SIDE} a side and {MAX_PIXELS} in all: show fewer frames (frames[::{some}]) or smaller ones"
         )
     cells = np.zeros((n_rows * n_columns, H, W, *frames.shape[3:]), np.uint8)
     cells[:N] = frames

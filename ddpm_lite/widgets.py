@@ -19,7 +19,8 @@ import ipywidgets
 import numpy as np
 import traitlets
 
-from .pixels import encode_png, frame_curves, frame_labels, side_by_side, sprite_sheet, views_to_pixels
+from ._validate import check_numbers, check_pixels
+from .pixels import MAX_PIXELS, encode_png, frame_curves, frame_labels, side_by_side, sprite_sheet, views_to_pixels
 from .plots import SYMBOLS, png_bytes, settle_layout
 
 ASSETS = Path(__file__).parent / "assets"
@@ -120,6 +121,10 @@ def scrub(
     canvas: False for one Image that the kernel redraws, as happens by itself where anywidget cannot load.
     Raises ValueError or TypeError that names the argument.
     """
+    check_numbers(value=value, fps=fps, scale=1 if scale is None else scale)
+    if not isinstance(title, str) or not isinstance(linked, (Scrub, type(None))):
+        raise TypeError(f"title, linked: got {title!r}, {type(linked).__name__}, wanted a text, a scrub or None")
+    check_pixels(frames, MAX_PIXELS)
     views = views_to_pixels(frames, n_columns=n_columns, padding=padding)
     n = len(next(iter(views.values())))
     if n < 2:

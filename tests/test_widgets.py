@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -277,6 +278,10 @@ def test_bad_controls_are_named(control: object, kind: type[Exception]) -> None:
         ({"frames": frames(11, 5, 8, 8)}, "^frames: got shape .* with 5 channels"),
         ({"frames": {"a": frames(3), "b": frames(4)}}, "^frames: got views of different lengths"),
         ({"frames": np.zeros((2, 1, MAX_SIDE + 1), np.uint8)}, "^frames: got 2 frames .* wanted at most"),
+        ({"frames": {"a": frames(), "b": frames() * float("inf")}}, r"^frames\['b'\]: got NaN or infinity in 792"),
+        ({"frames": frames(11)[0]}, r"^frames: got shape \(8, 9\), wanted \(N, H, W\), "),
+        ({"frames": torch.zeros(3, 2, 2, 1, 8, 8)}, r"^frames: got shape \(3, 2, 2, 1, 8, 8\), wanted \(N, H, W\), "),
+        ({"labels": ["a"] * 12}, r"^labels: got 12 \(list\), wanted a list of 11"),
         ({"labels": ["a"]}, r"^labels: got 1 \(list\), wanted a list of 11"),
         ({"labels": "abcdefghijk"}, r"^labels: got 11 \(str\), wanted a list of 11"),
         ({"value": 11}, "^value: got 11, wanted 0 to 10"),
@@ -291,6 +296,42 @@ def test_bad_controls_are_named(control: object, kind: type[Exception]) -> None:
 def test_bad_input_is_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         scrub(**{"frames": frames(), **options})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"labels": 7}, "^labels: got int, wanted a list of 11 texts"),
+        ({"labels": (str(i) for i in range(11))}, "^labels: got generator, wanted a list of 11 texts"),
+        ({"value": 1.5}, "^value: got 1.5, wanted an integer"),
+        ({"value": "1"}, "^value: got '1', wanted an integer"),
+        ({"fps": "fast"}, "^fps: got 'fast', wanted a number"),
+        ({"scale": 1.5}, "^scale: got 1.5, wanted an integer"),
+        ({"title": None}, "^title, linked: got None, NoneType, wanted a text"),
+        ({"linked": 3}, "^title, linked: got 't', int, wanted a text, a scrub or None"),
+        ({"curve": [1.0] * 11}, "^curve: got list, wanted"),
+        ({"frames": None}, "^frames: got NoneType of dtype object, wanted numbers"),
+        ({"frames": torch.zeros(3, 8, 8, dtype=torch.int64)}, "^frames: got dtype int64, wanted floats"),
+    ],
+)
+def test_another_kind_of_input_is_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        scrub(**{"frames": frames(), **options})
+
+
+@pytest.mark.parametrize("shape", [(2000, 256, 256), (1001, 64, 1, 28, 28), (2000, 256, 256, 3), (2000, 3, 256, 256)])
+def test_too_many_pixels_are_refused_at_once_and_what_is_advised_works(shape: tuple[int, ...]) -> None:
+    big = torch.zeros(1).expand(shape)  # one number in memory
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match=r"^frames: got shape .* wanted at most 16777216 in all") as caught:
+        scrub(big)
+    assert time.perf_counter() - start < 0.1, "before anything is copied"
+    advised = re.search(r"frames\[::(\d+)\]", str(caught.value))
+    assert advised
+    box = scrub(big[:: int(advised[1])], padding=0)
+    assert box.n == -(-shape[0] // int(advised[1]))
+    with pytest.raises(ValueError, match="^frames: got shape .* 134217728 pixels"):
+        scrub({"x_t": torch.zeros(1).expand(1024, 256, 256), "x0_hat": torch.zeros(1).expand(1024, 256, 256)})
 
 
 @given(

@@ -1,5 +1,6 @@
 # make lab       set up what the lessons need, open JupyterLab on the first one        LAB_ARGS="--no-browser --port=8890"
 # make test      set up what the tests need, run everything that is tested             TEST_ARGS="-k data -x"
+# make test-browser       move every slider of every lesson in JupyterLab, and write the table of what was measured
 # make lessons   execute the lessons whose source changed, bring the README's table up to date
 # make figures   write figures/ anew
 # make colab-check        every lesson as Colab runs it, with its old ipywidgets and with this one
@@ -12,6 +13,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 LAB_ARGS ?=
 TEST_ARGS ?=
+SLIDER_TABLE ?= runs/sliders.md
 
 # JupyterLab asks nobody whether to fetch its news: a lesson opens without a question, and without the network.
 SETTINGS := $(VENV)/share/jupyter/lab/settings
@@ -20,7 +22,7 @@ NO_NEWS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"
 # Child processes find the environment's programs by name.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: lab test lessons figures colab-check address
+.PHONY: lab test test-browser lessons figures colab-check address
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/lab.stamp
@@ -32,6 +34,10 @@ test: $(VENV)/dev.stamp
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(PY) -m pytest $(TEST_ARGS)
+
+test-browser: $(VENV)/dev.stamp
+	SLIDER_TABLE=$(SLIDER_TABLE) $(PY) -m pytest tests/browser -m browser $(TEST_ARGS)
+	@cat $(SLIDER_TABLE)
 
 lessons: $(VENV)/dev.stamp
 	$(PY) notebooks/build.py build

@@ -6,6 +6,7 @@ Prints medians of several bursts: the pictures a second that a scrubbing slider 
 one at every refresh of the screen (60 a second in headless Chromium), the same by the play button, the
 milliseconds from a key's arrival in the page to its picture, and the same for an exploring slider, for which
 the kernel draws a matplotlib figure. A picture counts when other pixels than the last reach the canvas.
+The lessons' own sliders: make test-browser SLIDER_TABLE=benchmarks/sliders.md
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from driver import (
     run_all_cells,
     widget_cells,
 )
+from moves import SCRIPT
 
 CELLS = [
     """import torch
@@ -53,45 +55,6 @@ def alpha_bar(beta_T):
     return figure
 explore(alpha_bar, beta_T=(0.001, 0.05, 0.001, 0.02))""",
 ]
-
-# In the page: a count of the pictures drawn, and bursts of key presses.
-SCRIPT = """() => {
-  const draw = CanvasRenderingContext2D.prototype.drawImage;
-  window.drawn = [];
-  let last = [];
-  CanvasRenderingContext2D.prototype.drawImage = function (sheet, x, y, ...rest) {
-    if (this.canvas.closest('.ddpm-view').querySelector('canvas') === this.canvas) { // the first of its views
-      if (sheet !== last[0] || x !== last[1] || y !== last[2]) window.drawn.push(performance.now());
-      last = [sheet, x, y];
-    }
-    return draw.call(this, sheet, x, y, ...rest);
-  };
-  const press = (handle, key) =>
-    handle.dispatchEvent(new KeyboardEvent('keydown', { key, code: key, bubbles: true }));
-  const frame = () => new Promise(requestAnimationFrame);
-  window.burst = async (handle, steps) => {
-    handle.focus();
-    window.drawn.length = 0;
-    const start = performance.now();
-    for (let i = 0; i < steps; i++) {
-      press(handle, 'ArrowRight');
-      await frame();
-    }
-    await frame();
-    return 1000 * window.drawn.length / (performance.now() - start);
-  };
-  window.latency = async (handle, key) => {
-    handle.focus();
-    window.drawn.length = 0;
-    const start = performance.now();
-    press(handle, key);
-    while (!window.drawn.length && performance.now() - start < 5000) {
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
-    return window.drawn[0] - start;
-  };
-}"""
-
 
 def median(page: Any, box: Any, script: str, *arguments: Any, repeat: int = 5, home: bool = True) -> float:
     """The median of several runs of a function of the page on the slider of a box."""
@@ -131,7 +94,7 @@ def measure(browser: Any, lab: Lab) -> dict[str, float]:
     results = {}
     for name, box in (("one view", one), ("three views and a curve", three)):
         reveal_widget(page, widget_cells(page)[0 if box is one else 1])
-        results[f"{name}: pictures/s in a burst of 45"] = median(page, box, "([h, n]) => burst(h, n)", 45)
+        results[f"{name}: pictures/s in a burst of 45"] = median(page, box, "([h, n]) => burst(h, n, 51)", 45)
         results[f"{name}: pictures/s by Play"] = play(page, box)
         results[f"{name}: ms from key to picture"] = median(
             page, box, "([h, key]) => latency(h, key)", "ArrowRight", repeat=15

@@ -177,3 +177,19 @@ def test_boxes_stand_where_they_are_put_and_arrows_join_them() -> None:
     assert len(there) and len(back) and there.min() > back.max() + 5  # two arrows that can be told apart
     red, yellow = where(255, 0, 0)[1], where(255, 255, 0)[1]
     assert red.max() < yellow.min()  # an arrow begins outside its box
+
+
+def test_a_kernel_of_jupyterlab_also_gets_an_image_with_its_alternative_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    import base64
+    import re
+
+    picture, alt = np.arange(12, dtype=np.uint8).reshape(3, 4), 'A "grey" < white ramp.'
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    plain = plots.base.with_alt(picture, alt, None)
+    assert set(plain["data"]) == {"image/png", "text/plain"}
+    monkeypatch.setenv("JPY_SESSION_NAME", "/a.ipynb")
+    live = plots.base.with_alt(picture, alt, None)
+    tag = live["data"].pop("text/html")
+    assert live == plain
+    found = re.fullmatch(r'<img src="data:image/png;base64,([^"]+)" alt="A &quot;grey&quot; &lt; white ramp\.">', tag)
+    assert found and base64.b64decode(found[1]) == plain["data"]["image/png"]

@@ -134,6 +134,15 @@ def render_frames(figure: Figure, update: Callable[[int], object], n: int) -> np
     return np.stack(frames)
 
 
+def with_alt(picture: Any, alt: str, colors: int | None) -> dict[str, Any]:
+    """Return what ``display`` takes to show a Figure or an image array with its alternative text, as in `show`."""
+    data: dict[str, Any] = {"image/png": png_bytes(picture, colors=colors), "text/plain": alt}
+    if "JPY_SESSION_NAME" in os.environ:  # set by the server of JupyterLab and Notebook, and by nothing that builds
+        source = f"data:image/png;base64,{base64.b64encode(data['image/png']).decode()}"
+        data["text/html"] = f'<img src="{source}" alt="{html.escape(alt)}">'
+    return {"data": data, "metadata": {"image/png": {"alt": alt}}, "raw": True}
+
+
 def show(picture: Any, *, alt: str, colors: int | None = 256) -> None:
     """Display a Figure or an image array in the notebook, with `alt` as its alternative text.
 
@@ -146,11 +155,8 @@ def show(picture: Any, *, alt: str, colors: int | None = 256) -> None:
 
     if not alt.strip():
         raise ValueError(f"alt: got {alt!r}, wanted one sentence that says what is to be seen")
-    data: dict[str, Any] = {"image/png": png_bytes(picture, colors=colors), "text/plain": alt}
-    if "JPY_SESSION_NAME" in os.environ:  # set by the server of JupyterLab and Notebook, and by nothing that builds
-        source = f"data:image/png;base64,{base64.b64encode(data['image/png']).decode()}"
-        data["text/html"] = f'<img src="{source}" alt="{html.escape(alt)}">'
-    display(data, metadata={"image/png": {"alt": alt}}, raw=True)
+    shown = with_alt(picture, alt, colors)
+    display(shown.pop("data"), **shown)
 
 
 def plot_images(

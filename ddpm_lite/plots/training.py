@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..pixels import image_grid
-from .base import GREY, PALETTE, new_figure, png_bytes
+from .base import GREY, PALETTE, new_figure, with_alt
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,8 +34,8 @@ class LivePicture:
         """Show a Figure or an image array in place of the picture before."""
         from IPython.display import display
 
-        data = {"image/png": png_bytes(picture, colors=colors), "text/plain": self.alt}
-        options: dict[str, Any] = {"metadata": {"image/png": {"alt": self.alt}}, "raw": True}
+        options = with_alt(picture, self.alt, colors)
+        data = options.pop("data")
         if self.handle is None:
             self.handle = display(data, display_id=True, **options)
         else:

@@ -3,6 +3,7 @@
 # make test-browser       move every slider of every lesson in JupyterLab, and write the table of what was measured
 # make lessons   execute the lessons whose source changed, bring the README's table up to date
 # make figures   write figures/ anew
+# make site      the website, in site/: lessons executed in full, those that changed; needs Node.js with npm     SITE_ARGS="--fast 01"
 # make colab-check        every lesson as Colab runs it, with its old ipywidgets and with this one
 # make address URL=...    make this the project's address, in badges, setup cells and papers
 #
@@ -14,6 +15,7 @@ PY := $(VENV)/bin/python
 LAB_ARGS ?=
 TEST_ARGS ?=
 SLIDER_TABLE ?= runs/sliders.md
+SITE_ARGS ?=
 
 # JupyterLab asks nobody whether to fetch its news: a lesson opens without a question, and without the network.
 SETTINGS := $(VENV)/share/jupyter/lab/settings
@@ -22,7 +24,7 @@ NO_NEWS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"
 # Child processes find the environment's programs by name.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: lab test test-browser lessons figures colab-check address
+.PHONY: lab test test-browser lessons figures site colab-check address
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/lab.stamp
@@ -47,6 +49,9 @@ figures: $(VENV)/dev.stamp
 	$(PY) figures/build.py
 	$(PY) notebooks/build.py covers
 	$(PY) notebooks/build.py table
+
+site: $(VENV)/dev.stamp
+	$(PY) docs/make_site.py $(SITE_ARGS)
 
 colab-check: $(VENV)/colab.stamp
 	$(PY) -m pytest tests/test_colab.py -m "colab or not colab" $(TEST_ARGS)

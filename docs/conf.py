@@ -35,6 +35,7 @@ suppress_warnings = ["myst.header", "mystnb.unknown_mime_type"]
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+autodoc_inherit_docstrings = False
 python_maximum_signature_line_length = 60
 add_module_names = False
 
@@ -45,7 +46,7 @@ html_extra_path = ["extra"]
 html_css_files = ["katex/katex.min.css", "scrubber.css", "site.css"]
 html_js_files = [("site.js", {"defer": "defer"})]
 html_favicon = "_static/favicon.svg"
-html_copy_source = html_show_sourcelink = html_show_sphinx = False
+html_use_index = html_domain_indices = html_copy_source = html_show_sourcelink = html_show_sphinx = False
 pygments_style, pygments_dark_style = "a11y-high-contrast-light", "a11y-high-contrast-dark"
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#005A8E", "color-brand-content": "#005A8E"},

@@ -1,10 +1,10 @@
-"""Build the website: execute the lessons, keep what each gave, and make pages of it for any web server, or for none.
+"""Build the website: execute the lessons, keep what each gave, make pages of it for any web server, or for none.
 
     python docs/make_site.py [LESSON ...] [--fast] [--out site] [--work .site]
 
-A LESSON is named as in notebooks/build.py; all of them when none is. Lessons are executed in full mode; their results are
-kept in `--work`, under a hash of the lesson's source and of the package, so that only what changed runs again. `--fast`
-(or SITE_FAST=1) executes them in fast mode, and the pages say so. Needs the extra `site`, Node.js and npm.
+A LESSON is named as in notebooks/build.py; all of them when none is. Lessons are executed in full mode; their results
+are kept in `--work`, under a hash of the lesson's source and of the package, so that only what changed runs again.
+`--fast` (or SITE_FAST=1) executes them in fast mode, and the pages say so. Needs the extra `site`, Node.js and npm.
 """
 
 from __future__ import annotations
@@ -35,8 +35,11 @@ import build  # noqa: E402
 import rules  # noqa: E402
 
 KATEX = DOCS / "node_modules" / "katex"
-FAST_NOTE = "Built in fast mode: fewer steps and samples than the text promises. The released site is built in full mode."
-CHECKS = ("verify", "prove", "attempt")  # of ddpm_lite.checks; the others check one exercise each
+FAST_BOX = """```{admonition} Fast mode
+:class: fast
+The lessons ran in fast mode here, with fewer steps and samples than they say.
+```"""
+CHECKS = ["verify"]  # of ddpm_lite.checks; the others check one exercise each
 
 
 # --- execute ---------------------------------------------------------------------------------------------
@@ -54,7 +57,7 @@ def package_hash() -> str:
 
 
 def executed(path: Path, work: Path, fast: bool, package: str) -> Path:
-    """The folder with a page's executed notebook and the data of its sliders; executes it where it is not there yet."""
+    """The folder with a page's executed notebook and the data of its sliders, made where it is not there yet."""
     import nbformat
     from nbclient import NotebookClient
 
@@ -126,7 +129,8 @@ def slider(place: str, name: str, folder: Path, source: Path, colab: str) -> str
     attributes = f'id="{name}-{number}" role="group" aria-label="Slider {number} of this page"'
     attributes += f' data-colab="{colab}"' if colab else ""
     script = f'<script defer src="ROOT/_static/lessons/{name}-{number}.js?v={stamp_of(text.encode())}"></script>'
-    return place.replace("<div ", f"<div {attributes} ", 1).replace("run this notebook", "with JavaScript on") + script
+    place = re.sub(": run this notebook[^<]*", " needs JavaScript.", place)
+    return place.replace("<div ", f"<div {attributes} ", 1) + script
 
 
 def stage_notebook(path: Path, folder: Path, source: Path, where: str, fast: bool, known: set[str]) -> None:
@@ -145,7 +149,7 @@ def stage_notebook(path: Path, folder: Path, source: Path, where: str, fast: boo
         setup.metadata["tags"] = [*setup.metadata.get("tags", []), "hide-input"]
     if fast:
         head, _, rest = first.source.partition("\n")
-        first.source = f"{head}\n\n```{{admonition}} Fast mode\n:class: fast\n{FAST_NOTE}\n```\n{rest}"
+        first.source = f"{head}\n\n{FAST_BOX}\n{rest}"
     for i, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown":
             links = r"\[([^\]]*)\]\((\d\d_\w+)\.ipynb\)"
@@ -192,17 +196,18 @@ def reference(source: Path) -> list[str]:
     """Write one page of reference for each module, from the public names of the package; returns the pages."""
     sys.path.insert(0, str(ROOT))
     import ddpm_lite
-    from ddpm_lite import checks, data, evaluation, plots
+    from ddpm_lite import data, evaluation, plots
 
     names = {module: list(home) for module, home in ddpm_lite._HOME.items()}
     names["widgets"] = ["scrub", "explore", "Scrub", "Explore"]
-    names["checks"] = [name for name in CHECKS if hasattr(checks, name)]
+    names["checks"] = CHECKS
     for module, members in ((data, data.__all__), (evaluation, evaluation.__all__), (plots, plots.__all__)):
         key = module.__name__.split(".")[1]
         names[key] = names.get(key, []) + [name for name in members if name not in names.get(key, [])]
     (source / "reference").mkdir()
     for module, members in names.items():
-        lines = [f"# `ddpm_lite.{module}`", "", "```{eval-rst}", f".. automodule:: ddpm_lite.{module}", "   :no-members:", ""]
+        head = [f".. automodule:: ddpm_lite.{module}", "   :no-members:"]
+        lines = [f"# `ddpm_lite.{module}`", "", "```{eval-rst}", *head, ""]
         for name in members:
             thing = getattr(importlib.import_module(f"ddpm_lite.{module}"), name)
             kind = "autoclass" if isinstance(thing, type) else "autofunction" if callable(thing) else "autodata"
@@ -251,7 +256,7 @@ def stage(pages: dict[Path, Path], paths: list[Path], source: Path, fast: bool) 
     index = index.replace("<!-- cards -->", lesson_cards(paths, source)).replace("ADDRESS", rules.ADDRESS)
     index = index.replace("LESSONS", "\n".join(f"lessons/{path.stem}" for path in paths))
     index = index.replace("REFERENCE", "\n".join(reference(source)))
-    index = index.replace("<!-- fast -->", f"```{{admonition}} Fast mode\n:class: fast\n{FAST_NOTE}\n```" if fast else "")
+    index = index.replace("<!-- fast -->", FAST_BOX if fast else "")
     (source / "index.md").write_text(index, encoding="utf-8")
 
 
@@ -265,7 +270,7 @@ def fetch() -> None:
         return
     if shutil.which("npm") is None or shutil.which("node") is None:
         raise SystemExit(
-            "The site needs Node.js with npm, 18 or newer, for its formulas: https://nodejs.org"
+            "The site needs Node.js with npm for its formulas: https://nodejs.org"
             " (Debian and Ubuntu: sudo apt-get install nodejs npm)"
         )
     command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--silent"]
@@ -291,7 +296,6 @@ def make(names: list[str], out: Path, work: Path, fast: bool) -> None:
     command += ["-d", str(work / "doctrees"), str(source), str(result)]
     if status := subprocess.run(command, env={**os.environ, "DDPM_LITE_ROOT": str(ROOT)}).returncode:
         raise SystemExit(status)
-    shutil.rmtree(result / ".buildinfo", ignore_errors=True)
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(result, out)
     print(f"{out}/index.html: {len(list(out.rglob('*.html')))} pages")

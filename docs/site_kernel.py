@@ -1,8 +1,8 @@
 """What runs in a lesson's kernel when the site is built: sliders that need no kernel.
 
-`install()` before the first cell makes each `scrub` and `explore` leave a placeholder in the page; `dump(folder)` after the
-last one writes what `_static/site.js` shows there: for a `scrub` all of its frames, for an `explore` the pictures of a grid
-of its settings.
+`install()` before the first cell makes each `scrub` and `explore` leave a placeholder in the page; `dump(folder)`
+after the last one writes what `_static/site.js` shows there: for a `scrub` all of its frames, for an `explore` the
+pictures of a grid of its settings.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 PICTURES = 60  # of one explore, at most
 BYTES = 700_000  # of one explore's pictures, at most
+LARGE = 500_000  # of a colored sheet of frames: with more bytes it gets 256 colors
 COLORS = 64  # of each of them: figures of lines lose nothing that is seen
 
 _boxes: list[Any] = []
@@ -39,7 +40,7 @@ def install() -> None:
 
 
 def dump(folder: str) -> None:
-    """Write NUMBER.json for each widget that was shown; explores are drawn as a reader's would be, after the last cell."""
+    """Write NUMBER.json for each widget that was shown. Explores are drawn after the last cell, as a reader may."""
     from ddpm_lite.widgets import Scrub
 
     for number, box in enumerate(_boxes, 1):
@@ -66,12 +67,25 @@ def scrub_data(box: Any) -> dict[str, Any]:
     """All that the page needs of a `scrub`."""
     view = box.view
     if not hasattr(view, "sheet"):
-        raise ValueError(f"scrub: got {box!r} without a canvas, wanted one with canvas=True: the site has no kernel")
+        raise ValueError("scrub: got one without a canvas, wanted canvas=True: the site has no kernel to draw it")
     return {
-        "kind": "scrub", "title": box.slider.description, "value": box.value, "n": box.n, "interval": box.player.interval,
-        "play": len(box.children[0].children) > 1, "linked": linked_boxes(box), "sheet": encode(view.sheet),
+        "kind": "scrub", "title": box.slider.description, "value": box.value, "n": box.n,
+        "interval": box.player.interval, "play": len(box.children[0].children) > 1, "linked": linked_boxes(box),
+        "sheet": encode(lighter(view.sheet)),
         "geometry": view.geometry, "labels": view.labels, "names": view.names, "curves": view.curves,
     }  # fmt: skip
+
+
+def lighter(sheet: bytes) -> bytes:
+    """A large sheet of figures in 256 colors, a third as large; what is grey or small stays as it is."""
+    import numpy as np
+    from PIL import Image
+
+    from ddpm_lite.pixels import encode_png
+
+    image = Image.open(io.BytesIO(sheet))
+    large = len(sheet) > LARGE and image.mode == "RGB"
+    return encode_png(np.asarray(image), colors=256) if large else sheet
 
 
 def all_values(control: Any) -> list[Any]:
@@ -95,7 +109,7 @@ def thin(n: int, k: int, start: int) -> list[int]:
 
 
 def grid(sizes: list[int], most: int) -> list[int]:
-    """How many values of each control to keep, so that there are at most `most` pictures: the longest gives way first."""
+    """How many values of each control to keep for at most `most` pictures: the longest gives way first."""
     kept = list(sizes)
     while math.prod(kept) > most and max(kept) > 3:
         kept[kept.index(max(kept))] -= 1

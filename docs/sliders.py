@@ -1,11 +1,12 @@
 # %% [markdown]
 # # Make a slider of your own
 #
-# `scrub` puts frames that you have under a slider; `explore` puts sliders over a picture that is computed. Both come from
-# `ddpm_lite.widgets`, and take tensors, arrays, or lists of either. Everything on this page ran as it stands.
+# `scrub` puts frames that you have under a slider; `explore` puts sliders over a picture that is computed. Both come
+# from `ddpm_lite.widgets`, and take tensors, arrays, or lists of either. Everything on this page ran as it stands.
 
 # %%
 import torch
+
 from ddpm_lite import GaussianDiffusion, cosine_beta_schedule, mnist, plots, widgets
 from ddpm_lite.data import normalize
 
@@ -16,8 +17,8 @@ x_0 = normalize(mnist("test", full=False).images[:8])  # (8, 1, 28, 28) in [-1, 
 # %% [markdown]
 # ## Two lines
 #
-# One frame for each position of the slider: `(N, H, W)`, `(N, C, H, W)`, or `(N, B, C, H, W)`, where the B images of a frame are
-# tiled. Floats in [-1, 1], or uint8. Here one `eps` serves all t, so that only t changes.
+# One frame for each position of the slider: `(N, H, W)`, `(N, C, H, W)`, or `(N, B, C, H, W)`, where the B images of
+# a frame are tiled. Floats in [-1, 1], or uint8. Here one `eps` serves all t, so that only t changes.
 
 # %%
 times, eps = torch.arange(0, 1001, 25), torch.randn(x_0.shape, generator=generator)
@@ -27,13 +28,13 @@ one = widgets.scrub(noised, n_columns=4)
 one
 
 # %% [markdown]
-# The browser draws all frames from one picture, so moving the slider asks nothing of Python: it follows an arrow key that is held
-# down, and works on a page like this one. The button plays the frames, `fps` of them a second.
+# The browser draws all frames from one picture, so moving the slider asks nothing of Python: it follows an arrow key
+# that is held down, and works on a page like this one. The button plays the frames, `fps` of them a second.
 #
 # ## Say what is seen
 #
-# `labels` has one text a frame; it stands under the picture, and is what a screen reader says. `title` is the slider's name, and
-# `value` the frame it starts with.
+# `labels` has one text a frame; it stands under the picture, and is what a screen reader says. `title` is the
+# slider's name, and `value` the frame it starts with.
 
 # %%
 signal = diffusion.sqrt_alpha_bar[times]
@@ -44,12 +45,12 @@ widgets.scrub(noised, labels=labels, value=10, n_columns=8)
 # %% [markdown]
 # ## Several views on one t, and a curve
 #
-# A dict of frames shows views side by side, under their names (`x_t`, `x0_hat`, `eps_hat` are written as symbols). `curve` draws
-# one number a frame, or several, with a cursor on the frame shown.
+# A dict of frames shows views side by side, under their names (`x_t`, `x0_hat`, `eps_hat` are written as symbols).
+# `curve` draws one number a frame, or several, with a cursor on the frame shown.
 
 # %%
 weak = [diffusion.predict_x0(x_t, int(t), 0.95 * eps) for x_t, t in zip(noised, times)]
-views = {"x_t": [x[0] for x in noised], "x0_hat": [x[0] for x in weak], "eps": eps[:1, 0].expand(41, 28, 28)}
+views = {"x_t": [x[0] for x in noised], "x0_hat": [x[0] for x in weak], "eps": [eps[0]] * 41}
 rates = {"signal": signal, "noise": diffusion.sqrt_one_minus_alpha_bar[times]}
 
 two = widgets.scrub(views, labels=labels, curve=rates)
@@ -71,7 +72,8 @@ widgets.scrub(mean, labels=labels, title="t (also above)", linked=two)
 #
 # ## Frames from a figure
 #
-# `render_frames` calls a function once a frame on one figure, and gives its pixels. Make the figure once, and change its artists.
+# `render_frames` calls a function once a frame on one figure, and gives its pixels. Make the figure once, and change
+# its artists.
 
 # %%
 figure, axis = plots.new_figure(size=(5, 3))
@@ -90,9 +92,9 @@ widgets.scrub(plots.render_frames(figure, update, len(noised)), labels=labels, s
 # %% [markdown]
 # ## Explore what must be computed
 #
-# `explore` takes a function that returns a figure or an image, and one control for each of its arguments:
-# `(low, high, step, default)`, a list of choices, or a bool. In a notebook the kernel computes each picture, so it should take less
-# than a tenth of a second. On these pages a grid of the settings is stored.
+# `explore` takes a function that returns a figure or an image, and one control for each of its arguments: `(low,
+# high, step, default)`, a list of choices, or a bool. In a notebook the kernel computes each picture, so it should
+# take less than a tenth of a second. On these pages a grid of the settings is stored.
 
 # %%
 curve, ax = plots.new_figure(size=(5, 3))
@@ -113,8 +115,8 @@ widgets.explore(signal_left, s=(0.0, 0.5, 0.02, 0.02), squared=False)
 # %% [markdown]
 # ## When it says no
 #
-# Each error names the argument, what it got and what it wanted. The limit on size is what every current browser draws: a sheet of all
-# frames of at most 16,384 pixels a side and 16.8 million in all, or 16,000 frames of 32 x 32.
+# Each error names the argument, what it got and what it wanted. The limit on size is what every current browser
+# draws: a sheet of all frames of at most 16,384 pixels a side and 16.8 million in all, or 16,000 frames of 32 x 32.
 
 # %%
 wrong = {

@@ -73,7 +73,7 @@ def test_dependencies_have_a_lower_bound_and_no_upper_one() -> None:
     everything = PROJECT["dependencies"] + sum(PROJECT["optional-dependencies"].values(), [])
     for requirement in everything:
         name, *_ = requirement.split(";")
-        assert re.fullmatch(r"[\w-]+>=[\d.]+|ddpm_lite\[(lab|dev)\]", name.strip()), requirement
+        assert re.fullmatch(r"[\w-]+>=[\d.]+|ddpm_lite\[(lab|site|dev)\]", name.strip()), requirement
 
 
 def test_installed_versions_satisfy_pyproject() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from axe import assert_outputs_accessible
-from driver import SLIDER, Lab, ask_kernel, open_notebook, reveal_widget, run_all_cells, widget_cells
+from driver import SLIDER, Lab, ask_kernel, close_notebook, open_notebook, reveal_widget, run_all_cells, widget_cells
 from moves import BOXES, SCRIPT, assert_fits, move_explore, move_scrub
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,5 +81,5 @@ def test_every_slider(browser: Any, lab: Lab, lesson: Path, table: list[tuple[st
                            if is_scrub else f"list(_boxes[{number}].controls)")  # fmt: skip
         table.append((f"{lesson.stem[:2]} {'scrub' if is_scrub else 'explore'}: {', '.join(names)}", measured))
     assert assert_outputs_accessible(page) > len(cells), "figures too"
-    page.close()
     assert errors == []
+    close_notebook(page)

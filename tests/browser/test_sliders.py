@@ -11,11 +11,13 @@ from typing import Any
 import nbformat
 import numpy as np
 import pytest
+from axe import assert_outputs_accessible, violations
 from driver import (
     SLIDER,
     Lab,
     ask_kernel,
     canvas_pixels,
+    close_notebook,
     decode_png,
     open_notebook,
     reveal_widget,
@@ -226,6 +228,34 @@ def test_names_and_values_for_a_screen_reader(synthetic: Any) -> None:
     assert errors == []
 
 
+FIGURES = [
+    """import numpy as np
+from ddpm_lite.plots import LivePicture, show
+from ddpm_lite.widgets import scrub
+x = np.random.default_rng(0).uniform(-1, 1, (21, 28, 28)).astype("float32")
+scrub(x)""",
+    """show(x[0], alt="One picture of noise")
+live = LivePicture("Noise that changes")
+for frame in x[:3]:
+    live.update(frame)""",
+]
+
+
+def test_axe_finds_nothing_serious_and_figures_have_their_text(browser: Any, lab: Lab) -> None:
+    cells = [nbformat.v4.new_code_cell(source) for source in FIGURES]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), lab.root / "figures.ipynb")
+    page, errors = open_notebook(browser, lab, "figures.ipynb")
+    assert run_all_cells(page) == []
+    assert assert_outputs_accessible(page) == 2
+    for alt in ("One picture of noise", "Noise that changes"):
+        page.locator(f'.jp-OutputArea-output img[alt="{alt}"]').wait_for()
+    page.evaluate("""() => document.querySelector('img[alt="One picture of noise"]').removeAttribute('alt')""")
+    assert [found.split()[0] for found in violations(page, ".jp-OutputArea-output")] == ["image-alt"]  # it does look
+    assert errors == []
+    close_notebook(page)
+
+
 def test_nothing_overflows_and_pixels_stay_square(synthetic: Any) -> None:
     page, _, boxes = synthetic
     for box in boxes:
@@ -291,5 +321,5 @@ def test_a_slider_of_each_lesson(browser: Any, lab: Lab, lesson: Path) -> None:
     assert not all(map(np.array_equal, *seen[:2])), "no picture changed"
     assert box.evaluate("box => box.scrollWidth <= box.parentElement.clientWidth + 1")
     assert handle.get_attribute("aria-label") and handle.get_attribute("aria-valuetext")
-    page.close()
     assert errors == []
+    close_notebook(page)

@@ -162,7 +162,6 @@ def stored() -> Any:
     return json.loads((files("ddpm_lite") / "assets" / "clipping.json").read_text("utf-8"))
 
 
-@pytest.mark.xfail(stored()["n"] == 20, reason="so far a first study of 20 digits an arm: repeat it", strict=True)
 def test_the_stored_study_has_many_digits() -> None:
     assert stored()["n"] >= 100, "repeat it: python benchmarks/clipping.py --n 500"
 

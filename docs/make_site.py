@@ -128,7 +128,7 @@ def slider(place: str, name: str, folder: Path, source: Path, colab: str) -> str
     (source / "_static" / "lessons" / f"{name}-{number}.js").write_text(text, encoding="utf-8")
     attributes = f'id="{name}-{number}" role="group" aria-label="Slider {number} of this page"'
     attributes += f' data-colab="{colab}"' if colab else ""
-    script = f'<script defer src="ROOT/_static/lessons/{name}-{number}.js?v={stamp_of(text.encode())}"></script>'
+    script = f'<script async src="ROOT/_static/lessons/{name}-{number}.js?v={stamp_of(text.encode())}"></script>'
     place = re.sub(": run this notebook[^<]*", " needs JavaScript.", place)
     return place.replace("<div ", f"<div {attributes} ", 1) + script
 

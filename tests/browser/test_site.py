@@ -321,9 +321,10 @@ def first_picture(browser: Any, url: str) -> tuple[float, float]:
     sizes: list[int] = []
     page.on("requestfinished", lambda request: sizes.append(request.sizes()["responseBodySize"]))
     start = time.perf_counter()
-    page.goto(url, wait_until="domcontentloaded")
-    if page.locator("article img").count():
-        page.locator("article img").first.evaluate("image => image.decode()")
+    page.goto(url, wait_until="commit")
+    page.locator("article :is(img, canvas)").first.or_(page.locator("footer")).first.wait_for(state="attached")
+    if (picture := page.locator("article img")).count():
+        picture.first.evaluate("image => image.decode()")
     elif page.locator(".ddpm-box").count():
         page.locator(".ddpm-view[data-frame]").first.wait_for()
     seconds = time.perf_counter() - start

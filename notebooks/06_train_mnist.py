@@ -329,9 +329,9 @@ first = sure["EMA"].int().argsort(stable=True)[:20]  # those not recognized come
 plots.show(plots.plot_images(many["EMA"][first], n_columns=10, width=9), alt="20 bad samples.")
 
 # %% [markdown]
-# ## Longer: the loss hardly moves, the digits get better
+# ## Longer: the loss moves little, the digits much
 #
-# A longer run, on all 60,000 digits (`history["command"]` starts it). Models were kept and judged on the way. The *Fréchet distance* says how far samples as a crowd are from real digits; lower is better. In the right half of these three panels, by how much does the loss still fall, and the distance?
+# A longer run, on all 60,000 digits. Models were kept and judged on the way. The *Fréchet distance*: how far samples as a crowd are from real digits. From the first judged model to the last, by how much does the loss fall, and the distance? At the very end the learning rate falls to 0: do both follow?
 #
 # The bars are of *our* network: which $t$ does its loss come from?
 
@@ -339,19 +339,19 @@ plots.show(plots.plot_images(many["EMA"][first], n_columns=10, width=9), alt="20
 from ddpm_lite.measure import history_changes, loss_by_t, pretrained_history
 
 history, by_t = pretrained_history("mnist"), loss_by_t(step.ema, diffusion, *held_out[::2])
-alt = "Flat loss, rising share recognized, falling distance; bars: most of the loss at small t."
+alt = "Loss falls slowly, distance fast, then flat; bars: most of the loss at small t."
 plots.show(plots.plot_history(history, by_t), alt=alt)
-changes = history_changes(history)
+changes = history_changes(history, since=0)
 print(f"from {changes.pop('from'):,} to {changes.pop('to'):,} images:")
 print({name: f"{change:+.0%}" for name, change in changes.items()})
-assert changes["Frechet distance"] < changes["loss"] < 0.02 and (FAST or sum(by_t[:3]) > 0.5)
+assert changes["Frechet distance"] < 2 * changes["loss"] < 0 and (FAST or sum(by_t[:3]) > 0.5)
 
 # %% [markdown]
-# Why? Most of the loss comes from small $t$: there only exact grays are left to guess. Which digit it becomes is decided at large $t$ (lesson 07), where little of the loss lies: a small fall can mean much for the samples.
+# Why? Most of the loss comes from small $t$: only exact grays are left to guess. Which digit it becomes is decided at large $t$ (lesson 07), where little of the loss lies. The last fall of the loss brought no better DDIM samples: judge samples.
 #
 # ## On a GPU: an estimate
 #
-# **Nothing here was run on a GPU.** A step takes the longer of *computing*, at 10 to 40 % of the peak rate (backward is two forwards), and *launching*, 10 µs an operation: both assumed.
+# **Nothing here ran on a GPU.** A step takes the longer of *computing*, at 10 to 40 % of the peak rate, and *launching*, 10 µs an operation: both assumed.
 
 # %% tags=["nbval-ignore-output"]
 from ddpm_lite.measure import count_work

@@ -170,7 +170,7 @@ plots.show(figure, alt="The first step of a short cosine chain multiplies an err
 c = torch.tensor([0.8, 1.0, 1.2]).repeat_interleave(4).view(-1, 1, 1, 1)  # (12, 1, 1, 1)
 x_T = torch.randn(4, 1, 28, 28, generator=generator).repeat(3, 1, 1, 1)
 rows = {"every step": 0, "first step": 49, "never": 50}  # steps k above it are clipped
-grids = {name: [] for name in rows}
+grids, jumps = {name: [] for name in rows}, []
 for table in tables.values():
     chain, _, network = shorten(50, table)
     for name, free in rows.items():
@@ -180,10 +180,12 @@ for table in tables.values():
                 eps_hat = c * network(x, torch.full((12,), k))
             mean, variance, _ = chain.p_mean_variance(eps_hat, x, k, clip=k > free)
             x = mean + variance.sqrt() * torch.randn(x.shape, generator=noise)
+            jumps += [float(x[:4].square().mean().sqrt())] if k == 50 == free else []
         grids[name] += x.view(3, 4, 1, 28, 28)
 size = {name: [float(x.square().mean().sqrt()) for x in row] for name, row in grids.items()}
-assert max(size["every step"]) <= 1 and size["never"][0] > 2  # the cosine column, c = 0.8
-assert max(size["first step"]) < 1.5
+assert abs(jumps[0] / (0.2 * 632) - 1) < 0.05  # a fifth of the noise, times 632
+assert max(size["every step"]) <= 1 and size["never"][0] > 1.2  # no image: cosine, c = 0.8
+assert max(size["first step"]) < 1.2 > jumps[1]
 print("never clipped, root mean square of pixels:", *(f"{x:.2g}" for x in size["never"]))
 with torch.no_grad():  # at t = T, x_T is eps but for sqrt(alpha_bar_T): the error can be measured
     error = float((model(x_T[:4], torch.full((4,), T)) - x_T[:4]).square().mean().sqrt())

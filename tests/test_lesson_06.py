@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import build
-from ddpm_lite import plots, widgets
+from ddpm_lite import plots, pretrained_card, widgets
+from ddpm_lite.measure import pretrained_history
 
 CELLS = [cell.source for cell in build.read_source(build.lessons(["06"])[0]).cells if cell.cell_type == "code"]
 
@@ -70,3 +71,7 @@ def test_algorithm_1_is_a_loop_of_ten_lines() -> None:
     (source,) = (source for source in CELLS if "def algorithm_1" in source)
     (loop,) = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.For))
     assert loop.end_lineno is not None and loop.end_lineno - loop.lineno + 1 <= 10
+
+
+def test_the_history_ends_with_the_model_that_ships() -> None:
+    assert list(pretrained_history("mnist")["quality"]["models"])[-1] == pretrained_card("mnist")["sha256"]

@@ -131,7 +131,7 @@ def plot_history(history: Mapping[str, Any], by_t: Sequence[float] | None = None
         axis.set_xlim(0, 1.03 * float(max(x.max(), at.max())) / 1000)
     _plain_log(right)
     middle.legend(loc="lower right", frameon=False)
-    right.legend(loc="center right", frameon=False)
+    right.legend(loc="upper right", frameon=False)
     return figure
 
 

@@ -297,7 +297,7 @@ chain |= {"$x_1$": (0.36, 0.5, "#FDF6E8"), "$x_0$": (0.08, 0.5, DATA)}
 chain |= {"one network, in every step": (0.5, 0.9, LEARNED)}
 
 # %%
-ORANGE, BLUE, GREY = plots.PALETTE[1], plots.PALETTE[5], "#777777"
+ORANGE, BLUE, GREY = plots.PALETTE[1], plots.PALETTE[0], "#777777"
 
 
 def along(boxes, color):
@@ -355,7 +355,10 @@ from ddpm_lite import pretrained_card
 card = pretrained_card("mnist")
 for name in ("data", "parameters", "schedule", "loss", "wall_time_seconds", "machine"):
     print(f"{name}: {card.get(name, 'not on the card')}")
-for name, score in card.get("metrics", {}).items():
+metrics = dict(card.get("metrics", {}))
+for name, seconds in metrics.pop("sampling times", {}).get("seconds", {}).items():
+    print(f"{name}: {seconds} s there")
+for name, score in metrics.items():
     print(f"\n{score['n']} digits, {name}")
     share, distance = score["recognized_real"], score["frechet_floor"]["mean"]
     print(f"recognized: {score['recognized']:.1%} (real digits: {share:.1%})")

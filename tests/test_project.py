@@ -174,7 +174,7 @@ def test_the_commands_in_the_papers_exist() -> None:
 
 def test_ci_and_hooks_run_what_make_test_runs() -> None:
     (targets,) = re.findall(r"^for target in (.*); do\n  make \"\$target\"", read(".ci/run"), re.MULTILINE)
-    assert targets.split() == ["test", "test-browser"]
+    assert targets.split() == ["test"]  # test-browser takes longer: before a release
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     steps = yaml.safe_load(read(".github/workflows/ci.yml"))["jobs"]["test"]["steps"]
     assert [step["run"] for step in steps if "run" in step][-1] == ".ci/run"

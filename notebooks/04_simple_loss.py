@@ -330,7 +330,7 @@ for t in film[1:]:
 
 def above(y):  # which share of the sum over t lies above each t of the film
     every = np.interp(range(1, 1001), trained["t"], y)  # between measured t: a straight line
-    return (1 - np.array([0, *every.cumsum()])[film] / every.sum()).round(6)
+    return (1 - np.array([0, *every.cumsum()])[film] / every.sum()).round(6).clip(0)
 
 
 curve = {"bound": above(trained["mean"]), "L_simple": above(trained["error"])}

@@ -13,6 +13,8 @@ from ..sampling import Step, ddim_steps, ddpm_steps
 from ..schedules import linear_beta_schedule
 from .machinery import WrongAnswer, diagnose, exercise, fresh_generator
 
+__all__ = ["check_count_evaluations", "check_digits_from_seed", "check_noised_moments"]
+
 
 def _world() -> tuple[torch.Generator, GaussianDiffusion, MixtureOracle]:
     """Fresh randomness, and of it fresh data, five kinds of "digit", with their exact denoiser."""

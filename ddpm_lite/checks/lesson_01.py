@@ -11,6 +11,8 @@ from torch import Tensor
 from ..schedules import cosine_beta_schedule, linear_beta_schedule, sigmoid_beta_schedule, terminal_snr
 from .machinery import WrongAnswer, diagnose, exercise, fresh_generator
 
+__all__ = ["check_alpha_bar", "check_half_signal", "check_smallest_beta_T", "check_zero_terminal"]
+
 
 def _table(beta: Tensor) -> Tensor:
     """alpha_bar_0 .. alpha_bar_T, (T,) -> (T+1,)."""

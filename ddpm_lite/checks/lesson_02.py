@@ -10,6 +10,8 @@ from torch import Tensor
 
 from .machinery import WrongAnswer, diagnose, exercise, fresh_generator, random_alpha_bar
 
+__all__ = ["check_buggy_variance", "check_jump_from", "check_q_sample", "check_recover_eps"]
+
 
 @exercise
 def check_q_sample(answer: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> str:

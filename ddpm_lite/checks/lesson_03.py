@@ -11,6 +11,8 @@ from torch import Tensor
 
 from .machinery import WrongAnswer, diagnose, exercise, fresh_generator
 
+__all__ = ["check_mu_from_eps", "check_posterior_skip", "check_q_posterior", "check_variance_without_x_0"]
+
 BETA = "your beta_t is alpha_bar_{t-1} - alpha_bar_t; it should be 1 - alpha_bar_t / alpha_bar_{t-1}"
 
 

@@ -11,6 +11,8 @@ from torch import Tensor
 from ..likelihood import gaussian_kl
 from .machinery import WrongAnswer, diagnose, exercise, fresh_generator, random_alpha_bar
 
+__all__ = ["check_bound_weight", "check_kl_bits", "check_v_target", "check_weighted_loss"]
+
 
 @exercise
 def check_kl_bits(answer: Callable[[Tensor, float, Tensor, float], Tensor]) -> str:

@@ -11,6 +11,8 @@ from torch import Tensor
 from ..unet import ResidualBlock
 from .machinery import WrongAnswer, diagnose, exercise, fresh_generator
 
+__all__ = ["check_attention", "check_block_parameters", "check_turn_the_hands", "check_walk_the_u"]
+
 Layer = Callable[[Tensor], Tensor]
 
 

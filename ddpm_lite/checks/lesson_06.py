@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from ..diffusion import GaussianDiffusion
 from .machinery import WrongAnswer, diagnose, exercise, fresh_generator
 
+__all__ = ["check_draw_batch", "check_learning_rate", "check_training_step", "check_update_average"]
+
 
 def _integer(low: int, high: int, generator: torch.Generator) -> int:
     return int(torch.randint(low, high, (1,), generator=generator))

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from .machinery import WrongAnswer, diagnose, exercise, fresh_generator
 
+__all__ = ["check_clipped_mean", "check_reverse_step", "check_short_beta", "check_spoiled_variance"]
+
 
 def _tables(T: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """A random beta and its alpha_bar, both (T+1,), entry 0 for the clean image."""

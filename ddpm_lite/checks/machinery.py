@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+__all__ = ["VerificationError", "WrongAnswer", "diagnose", "exercise", "verify"]
 FALSE_ALARM = 1e-4  # the chance that a true statement fails ``verify`` by bad luck
 
 

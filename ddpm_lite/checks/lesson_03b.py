@@ -1,0 +1,5 @@
+"""The exercises that only the set of lesson 03 has, beyond those in the lesson itself."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

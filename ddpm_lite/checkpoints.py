@@ -12,7 +12,7 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,32 @@ def save_checkpoint(
     tensors["beta"] = diffusion.schedule
     header = {"architecture": {"name": kind, **model.config}, "T": diffusion.T, **(card or {})}
     return _write(_with_suffix(path), tensors, header)
+
+
+def average_checkpoints(paths: Sequence[str | Path], out: str | Path, card: dict[str, Any] | None = None) -> Path:
+    """Write the mean of the weights of several models of one run to ``out``; return its path.
+
+    A moving average keeps what its models were wrong about lately; the mean of models that lie thousands of updates
+    apart keeps less. paths: two or more checkpoints, in the order of training. The card is the last one's, with the
+    sha256 of each part under "averaged", and what ``card`` adds.
+    Raises: ValueError for fewer than two paths, or if architecture, schedule or data differ; as ``load_checkpoint``.
+    Source: Izmailov et al. 2018 (arXiv 1803.05407), stochastic weight averaging.
+    """
+    if len(paths) < 2:
+        raise ValueError(f"paths must name two checkpoints at least, got {len(paths)}")
+    parts = [read_tensors(_with_suffix(path)) for path in paths]
+    tensors, last = dict(parts[-1][0]), parts[-1][1]
+    for path, (theirs, their_card) in zip(paths, parts, strict=True):
+        for name in ("architecture", "schedule", "data"):
+            if their_card.get(name) != last.get(name):
+                raise ValueError(f"paths must be of one run, but {name} of {path} is not that of {paths[-1]}")
+        if theirs.keys() != tensors.keys() or not torch.equal(theirs["beta"], tensors["beta"]):
+            raise ValueError(f"paths must be of one run, but the tensors of {path} are not those of {paths[-1]}")
+    for name in tensors:
+        if name != "beta":
+            tensors[name] = torch.stack([theirs[name].double() for theirs, _ in parts]).mean(0).to(tensors[name].dtype)
+    made = {"averaged": [{"file": Path(p).name, "sha256": c["sha256"]} for p, (_, c) in zip(paths, parts, strict=True)]}
+    return _write(_with_suffix(out), tensors, {**last, **made, **(card or {})})
 
 
 def add_to_card(path: str | Path, metrics: dict[str, Any]) -> None:

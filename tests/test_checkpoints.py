@@ -24,7 +24,7 @@ from ddpm_lite import (
     sample,
     save_checkpoint,
 )
-from ddpm_lite.checkpoints import add_to_card, write_file, write_tensors
+from ddpm_lite.checkpoints import add_to_card, average_checkpoints, write_file, write_tensors
 
 MODELS = [
     UNet(channels=8, channel_mult=(1, 2), attention_levels=(1,), patch_size=2, dropout=0.1, scale_shift=False),
@@ -88,6 +88,33 @@ def test_a_flipped_bit_is_noticed(good, tmp_path, where, bit):
     assert torch.equal(diffusion.schedule, beta_schedule("linear", 100))
     for key, value in MODELS[2].state_dict().items():
         assert torch.equal(value, model.state_dict()[key])
+
+
+def test_the_average_of_models_has_their_mean_weights_and_says_so(tmp_path):
+    diffusion = GaussianDiffusion(beta_schedule("linear", 50))
+    models = [MLPDenoiser(width=8, n_layers=1) for _ in range(3)]
+    for k, network in enumerate(models):
+        torch.nn.init.constant_(next(network.parameters()), float(k))
+        save_checkpoint(tmp_path / f"step-{k}", network, diffusion, {"data": "toy", "loss": 0.1 * k})
+    paths = [tmp_path / f"step-{k}.safetensors" for k in range(3)]
+    out = average_checkpoints(paths, tmp_path / "mean", {"note": "of three"})
+    loaded, _ = load_checkpoint(out)
+    for name, value in loaded.state_dict().items():
+        want = torch.stack([network.state_dict()[name].double() for network in models]).mean(0)
+        torch.testing.assert_close(value.double(), want, rtol=0, atol=1e-7)
+    card = read_card(out)
+    assert card["loss"] == 0.2 and card["note"] == "of three"
+    assert [part["sha256"] for part in card["averaged"]] == [read_card(path)["sha256"] for path in paths]
+    with pytest.raises(ValueError, match="paths must name two checkpoints at least, got 1"):
+        average_checkpoints(paths[:1], out)
+    save_checkpoint(tmp_path / "other", MLPDenoiser(width=4, n_layers=1), diffusion, {"data": "toy"})
+    save_checkpoint(tmp_path / "digits", models[0], diffusion, {"data": "mnist"})
+    save_checkpoint(tmp_path / "cosine", models[0], GaussianDiffusion(beta_schedule("cosine", 50)), {"data": "toy"})
+    before = out.read_bytes()
+    for name, what in (("other", "architecture"), ("digits", "data"), ("cosine", "tensors")):
+        with pytest.raises(ValueError, match=f"of one run, but .*{what}"):
+            average_checkpoints([tmp_path / name, *paths], out)
+    assert out.read_bytes() == before
 
 
 def test_metrics_are_added_to_a_card_and_weights_stay(tmp_path):

@@ -38,6 +38,11 @@ def test_train_sample_info(tmp_path, capsys):
     assert [int(row["step"]) for row in rows] == [10, 20] and int(rows[-1]["images"]) == 320
     assert {p.name for p in out.glob("step-*.safetensors")} == {f"step-0000{k}.safetensors" for k in ("08", "16")}
     assert read_card(out / "step-000016.safetensors")["training"]["images"] == 16 * 16
+    kept = [str(path) for path in sorted(out.glob("step-*.safetensors"))]
+    main(["average", *kept, "--out", str(out / "mean.safetensors")])
+    card = read_card(out / "mean.safetensors")
+    assert [part["file"] for part in card["averaged"]] == [f"step-0000{k}.safetensors" for k in ("08", "16")]
+    assert card["command"].startswith("python -m ddpm_lite ") and " && python -m ddpm_lite " in card["command"]
     model = str(out / "model.safetensors")
     capsys.readouterr()
     main(["info", model])
@@ -73,7 +78,7 @@ def test_an_error_is_one_line(argv, match, tmp_path, monkeypatch):
 
 
 def test_help_teaches():
-    for verb in ("train", "sample", "info"):
+    for verb in ("train", "average", "sample", "info"):
         (sub,) = (a for a in parser()._actions if a.dest == "verb")
         text = sub.choices[verb].format_help()
         assert len(text) > 300

@@ -8,7 +8,9 @@ for slides. The drawings themselves are those of the lessons, in ``ddpm_lite.plo
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from ddpm_lite import (
     mnist,
     plots,
 )
+from ddpm_lite.anatomy import anatomy, cost_by_level
 from ddpm_lite.checkpoints import write_file
 from ddpm_lite.pixels import image_grid, save_animation
 from ddpm_lite.sampling import with_progress
@@ -85,6 +88,17 @@ def posterior(path: Path) -> Any:
     return plots.plot_posterior(GaussianDiffusion(beta_schedule("cosine", 10)), x_0=1.0, x_t=-0.5, t=5)
 
 
+def reverse(path: Path) -> Any:
+    """A large step back without x_0, beta_t = 0.63: q(x_{t-1} | x_t), and the Gaussian of its mean and variance."""
+    mixture = GaussianMixture([[-1.0], [1.0], [0.0]], [0.1, 0.1, 0.5], [0.35, 0.5, 0.15])
+    return plots.plot_reverse(mixture.diffused(0.9), beta=0.63, x_t=0.1)
+
+
+def latent_models(path: Path) -> Any:
+    """A hierarchical VAE above a diffusion model: what is learned, what is fixed, how large the latents are."""
+    return plots.plot_latent_models()
+
+
 def bound_terms(path: Path) -> Any:
     """The terms of the variational bound on 200 test digits, for the shipped model; bars are two standard errors."""
     model, diffusion = load_pretrained("mnist")
@@ -99,6 +113,18 @@ def bound_terms(path: Path) -> Any:
 def unet(path: Path) -> Any:
     """The shipped U-Net, every layer with its channels and resolution."""
     return plots.plot_unet(load_pretrained("mnist")[0])
+
+
+def costs(path: Path) -> Any:
+    """Where the shipped U-Net has its weights, its multiply-adds and its activations, by resolution, for one image."""
+    parts = anatomy(load_pretrained("mnist")[0])
+    sizes = {part.level: "{1}\u00d7{2}".format(*part.shape) for part in parts if len(part.shape) == 3}
+    return plots.plot_costs({"shipped": cost_by_level(parts)}, sizes)
+
+
+def ablation(path: Path) -> Any:
+    """What each part of the U-Net is worth: small networks without it, three seeds each, two standard errors."""
+    return plots.plot_ablation(json.loads((files("ddpm_lite") / "assets" / "ablation.json").read_text("utf-8")))
 
 
 def ancestral(x: Tensor, t: int, generator: torch.Generator) -> list[Tensor]:
@@ -149,6 +175,13 @@ PICTURES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "melting": (melting, "Eight spots become a ring and then one round cloud; orange samples follow."),
     "posterior": (posterior, "Two bell curves over x_{t-1}, and their product: a narrower one between them."),
     "bound_terms": (bound_terms, "Bits per dimension over t in double logarithm, falling from t = 1; and their sum."),
+    "latent_models": (
+        latent_models,
+        "Boxes and arrows: the VAE's latents shrink and its encoder is learned; diffusion's neither.",
+    ),
+    "reverse": (reverse, "Two bumps of probability for the step before, and one Gaussian that misses both."),
+    "costs": (costs, "Bars by resolution: weights, multiply-adds and activations of the network."),
+    "ablation": (ablation, "Dots with error bars, six networks: loss, Frechet distance, share recognized."),
     "unet": (unet, "Boxes of layers go down in resolution and up again, joined by arcs, the skip connections."),
     "trajectory": (trajectory, "Three rows over t: x_t from noise to a digit, x0_hat from blur to digit, eps_hat."),
     "fork": (fork, "Digits and their forks at six t: copies at small t, other digits at t = T."),

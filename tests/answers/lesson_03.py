@@ -28,6 +28,25 @@ def posterior_by_precisions(x_0: Tensor, x_t: Tensor, t: int, alpha_bar: Tensor)
     return mean / (prior + likelihood), 1 / (prior + likelihood)
 
 
+def posterior_in_place(x_0: Tensor, x_t: Tensor, t: int, alpha_bar: Tensor) -> list[Any]:
+    """Overwrites what it is given, in single precision, and returns a list."""
+    before, after = alpha_bar[t - 1].float(), alpha_bar[t].float()
+    alpha = after / before
+    alpha_bar[:] = 0
+    x_0.mul_(before.sqrt() * (1 - alpha) / (1 - after))
+    x_t *= alpha**0.5 * (1 - before) / (1 - after)
+    x_t += x_0
+    return [x_t.float(), (1 - before) / (1 - after) * (1 - alpha)]
+
+
+def posterior_pixel_by_pixel(x_0: Tensor, x_t: Tensor, t: int, alpha_bar: Tensor) -> tuple[Tensor, float]:
+    a = alpha_bar.tolist()
+    w = (1 - a[t] / a[t - 1]) / (1 - a[t])  # the last step's share of all noise
+    x, y = math.sqrt(a[t - 1]), math.sqrt(a[t - 1] / a[t])
+    flat = [w * x * p + (1 - w) * y * q for p, q in zip(x_0.flatten(), x_t.flatten(), strict=True)]
+    return torch.stack(flat).view_as(x_0), (1 - w) * (a[t - 1] / a[t] - 1)
+
+
 def posterior_by_library(x_0: Tensor, x_t: Tensor, t: int, alpha_bar: Tensor) -> tuple[Tensor, Tensor]:
     diffusion = GaussianDiffusion(1 - alpha_bar[1:] / alpha_bar[:-1], dtype=torch.float64)
     mu_tilde, beta_tilde = diffusion.q_posterior(x_0, x_t, t)
@@ -91,6 +110,20 @@ def mu_by_x_0(x_t: Tensor, eps: Tensor, before: float, after: float) -> Tensor:
     return posterior(x_0, x_t, 2, torch.tensor([1.0, before, after], dtype=torch.float64))[0]
 
 
+def mu_in_place(x_t: Tensor, eps: Tensor, before: float, after: float) -> Tensor:
+    x_t, eps = x_t.float(), eps.float()
+    eps *= (before - after) / before / math.sqrt(1 - after)
+    x_t -= eps
+    return x_t.mul_(math.sqrt(before / after))
+
+
+def mu_by_image(x_t: Tensor, eps: Tensor, before: float, after: float) -> Tensor:
+    out = torch.empty_like(x_t)
+    for i, (x, e) in enumerate(zip(x_t, eps, strict=True)):
+        out[i] = x * (before / after) ** 0.5 - e * (1 - after / before) / (1 - after) ** 0.5 * (before / after) ** 0.5
+    return out
+
+
 def skip(
     S: float, A: float, c: str = "sqrt(S) * r / n", d: str = "sqrt(A / S) * (1 - S) / n", v: str = "(1 - S) * r / n"
 ) -> Any:
@@ -106,6 +139,13 @@ def skip_by_weights(S: float, A: float) -> Tensor:
 def skip_in_braces(S: float, A: float) -> Any:
     v = 1 / (A / S / (1 - A / S) + 1 / (1 - S))
     return v * math.sqrt(S) / (1 - S), v * math.sqrt(A / S) / (1 - A / S), v
+
+
+def skip_by_conditioning(S: float, A: float) -> list[Any]:
+    """Given x_0, x_s and x_t are two Gaussians with a covariance."""
+    covariance = torch.tensor((A / S) ** 0.5 * (1 - S), dtype=torch.float64)
+    d = covariance / (1 - A)
+    return [S**0.5 - d * A**0.5, d.reshape(1), (1 - S) - covariance * d]
 
 
 def skip_bug(**parts: str) -> Callable[..., Any]:
@@ -124,6 +164,12 @@ def without_by_bayes(s: float, before: float, after: float) -> float:
     return 1 / (1 / (before * s**2 + 1 - before) + a / (1 - a))
 
 
+def without_by_conditioning(s: float, before: float, after: float) -> Tensor:
+    """x_t = sqrt(a) x_{t-1} + noise: what the covariance explains goes off."""
+    V, a = torch.tensor(before * s**2 + 1 - before), after / before  # float32
+    return V - (a**0.5 * V) ** 2 / (a * V + 1 - a)
+
+
 def without_bug(text: str) -> Callable[..., Any]:
     return lambda *arguments: without(*arguments, text=text)
 
@@ -131,13 +177,19 @@ def without_bug(text: str) -> Callable[..., Any]:
 RIGHT: list[tuple[Any, Callable[..., Any]]] = [
     (check_q_posterior, posterior),
     (check_q_posterior, posterior_by_precisions),
+    (check_q_posterior, posterior_in_place),
+    (check_q_posterior, posterior_pixel_by_pixel),
     (check_q_posterior, posterior_by_library),
     (check_mu_from_eps, mu),
     (check_mu_from_eps, mu_by_x_0),
+    (check_mu_from_eps, mu_in_place),
+    (check_mu_from_eps, mu_by_image),
     (check_posterior_skip, skip),
     (check_posterior_skip, skip_by_weights),
+    (check_posterior_skip, skip_by_conditioning),
     (check_variance_without_x_0, without),
     (check_variance_without_x_0, without_by_bayes),
+    (check_variance_without_x_0, without_by_conditioning),
 ]
 
 WRONG: list[tuple[Any, Callable[..., Any], str]] = [
@@ -148,7 +200,7 @@ WRONG: list[tuple[Any, Callable[..., Any], str]] = [
     (check_q_posterior, bug(c="before * b / n", d="a * (1 - before) / n"), "both your weights lack"),
     (check_q_posterior, bug(c="sqrt(before * b) / n"), r"has sqrt\(beta_t\); eq. 7 has beta_t itself"),
     (check_q_posterior, bug(c="sqrt(before) * b / sqrt(n)", d="sqrt(a) * (1 - before) / sqrt(n)"), "weights divide"),
-    (check_q_posterior, bug(d="sqrt(a)"), "which cancels with what stands below"),
+    (check_q_posterior, bug(d="sqrt(a)"), "above, where it cancels"),
     (check_q_posterior, bug(swap=True), "each other's weights"),
     (check_q_posterior, bug(c="sqrt(before) * (1 - after) / n", d="sqrt(after) * (1 - before) / n"), "is alpha_bar_t;"),
     (check_q_posterior, bug(shift=-1), r"off by one: alpha_bar\[t\] belongs to t"),
@@ -163,6 +215,7 @@ WRONG: list[tuple[Any, Callable[..., Any], str]] = [
     (check_q_posterior, bug(v="max((1 - before) / n * b, 1e-4)"), "at t = 1, where x_{t-1} is the x_0 that is given"),
     (check_q_posterior, lambda *arguments: posterior(*arguments)[0], "should return 2 results, mu_tilde, beta_tilde_t"),
     (check_q_posterior, lambda *arguments: None, "your function returned None"),
+    (check_q_posterior, lambda *arguments: (posterior(*arguments)[0], None), "one of your results is None"),
     (check_q_posterior, lambda x_0, x_t, t, a: (x_0, a), r"beta_tilde_t should be one number|mu_tilde at t"),
     (check_q_posterior, bug(c="sqrt(before) * (before - after) / n"), r"alpha_bar_\{t-1\} - alpha_bar_t; it should"),
     (
@@ -193,6 +246,7 @@ WRONG: list[tuple[Any, Callable[..., Any], str]] = [
         mu_bug(noise="(before - after) / sqrt(n)", scale="1 / sqrt(1 - before + after)"),
         ", and alpha_t that ratio",
     ),
+    (check_mu_from_eps, mu_bug(noise="b / sqrt(n) / sqrt(a)", scale="1"), "mind the parentheses"),
     (check_mu_from_eps, lambda x_t, eps, before, after: x_t[0], "should have shape"),
     (check_posterior_skip, skip_bug(c="sqrt(S) * (S - A) / n", v="(1 - S) * (S - A) / n"), "alpha_bar_s - alpha_bar_t"),
     (check_posterior_skip, skip_bug(v="sqrt((1 - S) * r / n)"), "your v is a standard deviation"),

@@ -31,6 +31,12 @@ def q_sample_float32(x_0: Tensor, t: Tensor, eps: Tensor, alpha_bar: Tensor) -> 
     return a**0.5 * x_0.float() + (1 - a) ** 0.5 * eps.float()
 
 
+def q_sample_in_place(x_0: Tensor, t: Tensor, eps: Tensor, alpha_bar: Tensor) -> Tensor:
+    a = alpha_bar.index_select(0, t).reshape(-1, 1, 1, 1)
+    x_0 *= a.sqrt()
+    return x_0.add_(eps.mul_((1 - a).sqrt()))
+
+
 def table(function: Callable[[Tensor], tuple[Tensor, Tensor]], shift: int = 0) -> Callable[..., Tensor]:
     """An answer to exercise 1 with these two rates."""
     return lambda x_0, t, eps, alpha_bar: jump(x_0, eps, *function(alpha_bar[t - shift]))
@@ -39,6 +45,26 @@ def table(function: Callable[[Tensor], tuple[Tensor, Tensor]], shift: int = 0) -
 def one_t(x_0: Tensor, t: Tensor, eps: Tensor, alpha_bar: Tensor) -> Tensor:
     a = alpha_bar[t[0]]
     return a.sqrt() * x_0 + (1 - a).sqrt() * eps
+
+
+def recover_eps_in_place(x_t: Tensor, x_0: Tensor, alpha_bar_t: float) -> Tensor:
+    x_0 *= math.sqrt(alpha_bar_t)
+    x_t -= x_0
+    x_t /= math.sqrt(1 - alpha_bar_t)
+    return x_t
+
+
+def recover_eps_by_autograd(x_t: Tensor, x_0: Tensor, alpha_bar_t: float) -> Tensor:
+    """A quadratic has its minimum one Newton step away; the result still has a gradient."""
+    eps = torch.zeros_like(x_t, requires_grad=True)
+    loss = (alpha_bar_t**0.5 * x_0 + (1 - alpha_bar_t) ** 0.5 * eps - x_t).square().sum() / 2
+    (slope,) = torch.autograd.grad(loss, eps)
+    return eps - slope / (1 - alpha_bar_t)
+
+
+def jump_list(alpha_bar_s: float, alpha_bar_t: float) -> list[Any]:
+    alpha = torch.tensor(alpha_bar_t) / alpha_bar_s  # float32
+    return [alpha.sqrt().reshape(1), 1 - alpha]
 
 
 def jump_log(alpha_bar_s: float, alpha_bar_t: float) -> tuple[float, float]:
@@ -55,14 +81,20 @@ RIGHT: list[tuple[Any, Callable[..., Any]]] = [
     (check_q_sample, table(lambda a: (a.sqrt(), (1 - a).sqrt()))),
     (check_q_sample, q_sample_loop),
     (check_q_sample, q_sample_float32),
+    (check_q_sample, q_sample_in_place),
     (check_recover_eps, lambda x_t, x_0, a: (x_t - a**0.5 * x_0) / (1 - a) ** 0.5),
     (check_recover_eps, lambda x_t, x_0, a: x_t / math.sqrt(1 - a) - math.sqrt(a / (1 - a)) * x_0),
     (check_recover_eps, lambda x_t, x_0, a: (x_t.float() - a**0.5 * x_0.float()) / (1 - a) ** 0.5),
+    (check_recover_eps, recover_eps_in_place),
+    (check_recover_eps, recover_eps_by_autograd),
     (check_jump_from, lambda s, t: (math.sqrt(t / s), 1 - t / s)),
     (check_jump_from, jump_log),
     (check_jump_from, jump_variances),
+    (check_jump_from, jump_list),
     (check_buggy_variance, lambda a: a + (1 - a) ** 2),
     (check_buggy_variance, lambda a: 1 - a * (1 - a)),
+    (check_buggy_variance, lambda a: a.float() + (1 - a.float()).square()),
+    (check_buggy_variance, lambda a: torch.stack([a.sqrt(), 1 - a]).square_().sum(0)),
     (check_buggy_variance, lambda a: torch.tensor([x - 2 * x + 1 + x * x for x in a.tolist()])),
 ]
 
@@ -87,6 +119,13 @@ WRONG: list[tuple[Any, Callable[..., Any], str]] = [
     (check_recover_eps, lambda x_t, x_0, a: x_t - a**0.5 * x_0, "the noise as it stands in x_t"),
     (check_recover_eps, lambda x_t, x_0, a: (a**0.5 * x_0 - x_t) / (1 - a) ** 0.5, "your eps has the wrong sign"),
     (check_recover_eps, lambda x_t, x_0, a: (x_t - a**0.5 * x_0) / a**0.5, "you divided by the signal rate"),
+    (check_recover_eps, lambda x_t, x_0, a: (x_t - a**0.5 * x_0) / (1 - a**0.5), r"your noise rate is 1 - sqrt"),
+    (check_recover_eps, lambda x_t, x_0, a: x_t - a**0.5 * x_0 / (1 - a) ** 0.5, "in parentheses"),
+    (check_recover_eps, lambda x_t, x_0, a: (x_t - a**0.5 * x_0) * (1 - a) ** 0.5, "you multiply by the noise rate"),
+    (check_recover_eps, lambda x_t, x_0, a: (x_t - (1 - a) ** 0.5 * x_0) / a**0.5, "you swapped the two rates"),
+    (check_recover_eps, lambda x_t, x_0, a: (x_t + a**0.5 * x_0) / (1 - a) ** 0.5, "you add the image"),
+    (check_recover_eps, lambda x_t, x_0, a: (x_t - a.sqrt() * x_0) / (1 - a).sqrt(), "stopped with AttributeError"),
+    (check_recover_eps, lambda x_t, x_0, a: (x_t - a**0.5 * x_0).mean(), "eps should have shape"),
     (check_jump_from, lambda s, t: (t / s, 1 - t / s), "a is its root"),
     (check_jump_from, lambda s, t: (math.sqrt(t / s), math.sqrt(1 - t / s)), "your v is a standard deviation"),
     (check_jump_from, lambda s, t: (math.sqrt(t), 1 - t), r"are those of q\(x_t \| x_0\)"),
@@ -105,5 +144,9 @@ WRONG: list[tuple[Any, Callable[..., Any], str]] = [
     (check_buggy_variance, lambda a: (a.sqrt() + 1 - a) ** 2, "there is no mixed term"),
     (check_buggy_variance, lambda a: (a + (1 - a) ** 2).sqrt(), "you returned the standard deviation"),
     (check_buggy_variance, lambda a: (1 - a) ** 2, "that is the noise's variance alone"),
-    (check_buggy_variance, lambda a: a[:-1], "should have shape"),
+    (check_buggy_variance, lambda a: a, "the image's part alone"),
+    (check_buggy_variance, lambda a: a + 1 - a**2, "mind the parentheses"),
+    (check_buggy_variance, lambda a: a + (1 - a) ** 0.5, "your second term has the standard deviation"),
+    (check_buggy_variance, lambda a: (a + (1 - a) ** 2).argmin(), "should have shape .16,., got one number"),
+    (check_buggy_variance, lambda a: (a + (1 - a) ** 2)[1:], "should have shape"),
 ]

@@ -243,7 +243,7 @@ for T, expected in left.items():
 # %%
 live_figure, live_axis = plots.new_figure(size=(8, 3.8))
 long = schedules["linear"].alpha_bar.numpy()
-live_axis.plot(range(1001), long, color="0.75", label="linear, $T=1000$")
+live_axis.plot(range(1001), long, color="0.55", label="linear, $T=1000$")
 (curve,) = live_axis.plot([], [], label="yours")
 (dot,) = live_axis.plot([], [], "o", ms=11, color="#D55E00")
 live_axis.set(xlim=(0, 1020), ylim=(-0.03, 1.03), xlabel="$t$", ylabel=r"$\bar\alpha_t$", title=" ")

@@ -1,0 +1,158 @@
+"""Two watchers beside an answer in its process: one refuses and notes what no answer needs, one finds what was changed.
+
+They close the easy ways to a forged verdict. They are no wall: Python in one process cannot be one.
+"""
+
+from __future__ import annotations
+
+import _thread
+import builtins
+import contextlib
+import os
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any
+
+__all__ = ["FILE", "snapshot", "watch"]
+FILE = "<answer"  # how the file name of foreign code begins
+
+# Audit events (https://docs.python.org/3/library/audit_events.html) that are refused when foreign code causes them
+# itself, through inspect or traceback: the ways to other frames, closures and code ...
+DIRECT = frozenset({
+    "sys._getframe", "sys._current_frames", "sys._current_exceptions", "sys.addaudithook", "sys.settrace",
+    "sys.setprofile", "exec", "compile", "object.__getattr__", "object.__setattr__", "object.__delattr__",
+    "code.__new__", "function.__new__", "marshal.loads", "pickle.find_class", "gc.get_objects", "gc.get_referrers",
+    "gc.get_referents",
+})  # fmt: skip
+# ... and those that are refused also through any other module of the standard library, as os.fork by multiprocessing.
+THROUGH = frozenset({
+    "os.fork", "os.forkpty", "os.exec", "os.posix_spawn", "os.spawn", "os.system", "os.kill", "os.killpg", "os.remove",
+    "os.rename", "os.rmdir", "os.chmod", "os.chown", "os.link", "os.symlink", "os.truncate", "os.startfile",
+    "subprocess.Popen", "signal.pthread_kill", "resource.setrlimit", "resource.prlimit", "sqlite3.connect", "open",
+})  # fmt: skip
+FAMILIES = ("socket.", "ctypes.", "shutil.", "pty.", "urllib.", "ftplib.", "http.", "smtplib.", "webbrowser.")
+
+
+def watch(work: Path) -> Callable[[], list[str]]:
+    """Refuse with PermissionError what the events above stand for, for the rest of this process, when foreign code is
+    the cause; return a function that lists what was refused. Files may be opened in ``work`` and read where Python is.
+    """
+    seen: list[str] = []
+    busy: set[int] = set()  # asking for a frame is an event too
+    # All that the hook uses is held here: patching builtins or sys does not reach it.
+    frame_at, thread, Refused, to_text, writes = (
+        sys._getframe,
+        _thread.get_ident,
+        PermissionError,
+        os.fspath,
+        os.O_ACCMODE,
+    )
+    text, whole = str, int
+    library = sysconfig.get_path("stdlib")
+    peekers = tuple(os.path.join(library, name) for name in ("inspect.py", "traceback.py", "gc.py", "pickle.py"))
+    mine = os.path.join(os.path.abspath(work), "")
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    readable = tuple(os.path.join(folder, "") for folder in {sys.prefix, sys.base_prefix, library, package})
+
+    def opens_what_it_may(args: Any) -> bool:
+        path, _, flags = args
+        if path.__class__ is whole:
+            return False
+        name = to_text(path)
+        if name.__class__ is not text or ".." in name:
+            return False
+        inside = name.startswith(mine) or not name.startswith("/")
+        return inside or (not flags & writes and name.startswith(readable))
+
+    def hook(event: str, args: Any) -> None:
+        through = event in THROUGH or event.startswith(FAMILIES)
+        if not through and event not in DIRECT:
+            return
+        me = thread()
+        if me in busy:
+            return
+        busy.add(me)
+        try:
+            frame: FrameType | None = frame_at(1)
+            while frame is not None:
+                name = frame.f_code.co_filename
+                if name.startswith(FILE):
+                    break
+                standard = name.startswith("<frozen") or (name.startswith(library) and "-packages" not in name)
+                if not (standard if through else name in peekers):
+                    return
+                frame = frame.f_back
+            if frame is None or (event == "open" and opens_what_it_may(args)):
+                return
+            detail = f" {args[1]}" if event.startswith("object.") else ""
+            what = f"{event}{detail} in line {frame.f_lineno}"
+            if what not in seen and seen.__len__() < 20:
+                seen.append(what)
+        finally:
+            busy.discard(me)
+        raise Refused(f"{event}{detail} is not allowed in an answer")
+
+    sys.addaudithook(hook)
+    return seen.copy
+
+
+def snapshot() -> Callable[[], list[str]]:
+    """Remember what checks rest on: the functions, classes and constants of ddpm_lite, torch, math and builtins.
+
+    Returns a function that names what was replaced since. What is new in a module is fine, unless it hides a builtin.
+    """
+    import torch
+
+    names = ["builtins", "math", "torch", "torch.nn.functional", "torch.linalg", "torch.special", "torch.autograd"]
+    names += [name for name in sys.modules if name.split(".")[0] == "ddpm_lite" and ".teach" not in name]
+    loaded, modules = sys.modules, {name: sys.modules[name] for name in names if name in sys.modules}
+    classes: list[type] = [torch.Tensor, torch.Tensor.__mro__[1], torch.nn.Module, torch.Generator]
+    for name, module in modules.items():
+        if name.startswith("ddpm_lite"):
+            classes += [
+                c for c in vars(module).values() if isinstance(c, type) and c.__module__.startswith("ddpm_lite")
+            ]
+    fixed = {
+        name: (vars(module), {k: v for k, v in vars(module).items() if _counts(k, v)})
+        for name, module in modules.items()
+    }
+    members = [(c, c.__dict__, {**c.__dict__}) for c in set(classes)]
+    known, is_callable, hidden = {**vars(builtins)}, callable, "__torch_function__ mode"
+    stacks = [torch._C._len_torch_function_stack, torch._C._len_torch_dispatch_stack]
+
+    def changed() -> list[str]:
+        found = []
+        for name, module in modules.items():
+            if loaded.get(name) is not module:
+                found.append(f"sys.modules[{name!r}]")
+        for name, (now, before) in fixed.items():
+            for key, value in before.items():
+                if now.get(key) is not value:
+                    found.append(f"{name}.{key}")
+            if name != "builtins":
+                for key in now.keys() - before.keys():
+                    if key in known and is_callable(now[key]):
+                        found.append(f"{name}.{key}")
+        for owner, now_in, then in members:
+            for key, value in {**now_in}.items():
+                if then.get(key, found) is not value and (key in then or is_callable(value)):
+                    found.append(f"{owner.__name__}.{key}")
+            found += [f"{owner.__name__}.{key}" for key in then.keys() - now_in.keys()]
+        for length in stacks:
+            if length():
+                found.append(hidden)
+        return found
+
+    return changed
+
+
+def _counts(name: str, value: Any) -> bool:
+    """Whether a module's value is one that nothing honest replaces. ``builtins._`` and the like do change."""
+    with contextlib.suppress(Exception):
+        return name.strip("_") not in ("", "teach") and (
+            callable(value) or isinstance(value, ModuleType) or name.isupper()
+        )
+    return False

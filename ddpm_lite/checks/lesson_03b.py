@@ -25,8 +25,8 @@ def check_product_of_gaussians(answer: Callable[[float, float, float, float], tu
     grid = torch.linspace(-15, 15, 6001, dtype=torch.float64)
     for _ in range(2):
         u = torch.rand(4, generator=fresh_generator(), dtype=torch.float64).tolist()
-        m_1, v_1, v_2 = 0.3 + u[0], 0.3 + 0.4 * u[1], 0.9 + u[2]
-        m_2 = m_1 - 0.8 - 0.7 * u[3]
+        m_1, v_1, v_2 = 1.6 + 0.4 * u[0], 0.3 + 0.2 * u[1], 0.9 + 0.5 * u[2]  # no two mistakes alike
+        m_2 = m_1 - 0.8 - 0.5 * u[3]
         product = _bell(grid, m_1, v_1) * _bell(grid, m_2, v_2)
         Z = float(torch.trapezoid(product, grid))
         m = float(torch.trapezoid(product * grid, grid)) / Z

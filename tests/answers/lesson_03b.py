@@ -164,7 +164,7 @@ WRONG: list[tuple[Any, Callable[..., Any], str]] = [
     (check_largest_step, step("1 - want"), "you returned alpha_t"),
     (check_largest_step, step("A * (1 - want)"), "you returned alpha_bar_t"),
     (check_largest_step, step_by_coarse_search, "search on a finer grid"),
-    (check_largest_step, step("A / 2"), "is too large: it leaves two bumps, with a dip at 0"),
+    (check_largest_step, step("0.3 * A"), "is too large: it leaves two bumps, with a dip at 0"),
     (check_largest_step, step("1e-4 * A"), "is not the largest: it leaves one bump, and so does 0.0"),
     (check_largest_step, step("-A"), "lies between 0 and 1, yours is -0"),
     (check_largest_step, step("0.0625"), "does not depend on alpha_bar_{t-1}"),

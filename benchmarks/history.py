@@ -50,6 +50,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("run", type=Path, help="the folder of the run")
     p.add_argument("--out", type=Path, default=HOME, help="default: the package's own file")
+    p.add_argument("--keep", action="store_true", help="keep also scores of models that the folder holds no longer")
     p.add_argument("--n", type=int, default=1000, help="samples of each model (default 1000)")
     p.add_argument("--n-steps", type=int, default=50, help="DDIM steps (default 50)")
     a = p.parse_args()
@@ -61,22 +62,25 @@ def main() -> None:
     old = json.loads(a.out.read_text("utf-8")) if a.out.exists() else {}
     same = {"n": a.n, "sampler": f"ddim, {a.n_steps} steps, seed 0", "machine": machine()}
     known = {} if {k: old.get("quality", {}).get(k) for k in same} != same else dict(old["quality"]["models"])
+    at = {sha: images for images, sha in zip(old["quality"]["images"], known, strict=True)} if a.keep and known else {}
+    at |= {card["sha256"]: card["training"]["images"] for card in cards}
     for path, card in zip(models, cards, strict=True):
         if card["sha256"] not in known:
             known[card["sha256"]] = quality(path, a.n, a.n_steps)
-        scored = [(c, known[c["sha256"]]) for c in cards if c["sha256"] in known]
+        scored = {sha: known[sha] for sha in sorted(at, key=at.__getitem__) if sha in known}
+        first = next(iter(scored.values()))
         result = {
             "command": cards[-1]["command"],
             "score_command": "python " + shlex.join(["benchmarks/history.py", *sys.argv[1:]]),
             "machine": cards[-1]["machine"],
             "loss": loss_curve(a.run / "history.csv", every=5),
-            "recognized_real": scored[0][1]["recognized_real"],
+            "recognized_real": first["recognized_real"],
             "quality": {
                 **same,
-                "images": [c["training"]["images"] for c, _ in scored],
-                **{key: [s[key] for _, s in scored] for key in ("recognized", "frechet_distance")},
-                "frechet_floor": scored[0][1]["frechet_floor"],
-                "models": {c["sha256"]: s for c, s in scored},
+                "images": [at[sha] for sha in scored],
+                **{key: [score[key] for score in scored.values()] for key in ("recognized", "frechet_distance")},
+                "frechet_floor": first["frechet_floor"],
+                "models": scored,
             },
         }
         text = json.dumps(result, indent=1) + "\n"

@@ -23,7 +23,7 @@ def _world() -> tuple[torch.Generator, GaussianDiffusion, MixtureOracle]:
     return generator, diffusion, MixtureOracle(diffusion, torch.rand(5, 1, 28, 28, generator=generator) * 2 - 1, 0.3)
 
 
-@exercise
+@exercise(library=("ddpm_lite.diffusion", "ddpm_lite.oracle", "ddpm_lite.sampling"))
 def check_digits_from_seed(answer: Callable[[GaussianDiffusion, Denoiser, int], Tensor]) -> str:
     """Check ``digits_from_seed(diffusion, model, seed)``: (4, 1, 28, 28), 10 DDIM steps, eta = 0, from one seed."""
     generator, diffusion, model = _world()
@@ -79,7 +79,7 @@ def check_digits_from_seed(answer: Callable[[GaussianDiffusion, Denoiser, int], 
     return "With eta = 0 and 10 steps, the noise at the start decides everything: the seed names the digits."
 
 
-@exercise
+@exercise(library=("ddpm_lite.oracle",))
 def check_count_evaluations(answer: Callable[[Callable[[Denoiser], object], Denoiser], int]) -> str:
     """Check ``count_evaluations(run, model)``: how many images the network is asked about while ``run(model)`` runs."""
     generator, diffusion, model = _world()
@@ -116,7 +116,7 @@ def check_count_evaluations(answer: Callable[[Callable[[Denoiser], object], Deno
     return "64 digits: 3,200 evaluations by 50 DDIM steps, 64,000 by T = 1000 ancestral ones."
 
 
-@exercise
+@exercise(library=("ddpm_lite.diffusion",))
 def check_noised_moments(answer: Callable[[GaussianDiffusion, float, float, int], tuple[Tensor, Tensor]]) -> str:
     """Check ``noised_moments(diffusion, mean, variance, t)``: mean and variance of x_t, from those of x_0."""
     diffusion = GaussianDiffusion(linear_beta_schedule(50), dtype=torch.float64)

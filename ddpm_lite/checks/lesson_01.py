@@ -105,7 +105,7 @@ def _smallest_beta_T(T: int, snr: float, *, rescale: bool = False) -> float:
     return high
 
 
-@exercise
+@exercise(library=("ddpm_lite.schedules",))
 def check_smallest_beta_T(answer: Callable[[int, float], float]) -> str:
     """Check ``smallest_beta_T(T, snr)``, within 2e-4: where the unscaled linear schedule begins to end below snr."""
     other = int(torch.randint(120, 190, (1,), generator=fresh_generator()))

@@ -132,7 +132,7 @@ def _losses(model: nn.Module, d: GaussianDiffusion, x_0: Tensor, t: Tensor, eps:
     }
 
 
-@exercise
+@exercise(library=("ddpm_lite.diffusion",))
 def check_training_step(answer: Callable[..., Any]) -> str:
     """Check ``training_step(model, optimizer, diffusion, x_0, t, eps) -> loss``: one update, called twice."""
     g, lr = fresh_generator(), 0.05

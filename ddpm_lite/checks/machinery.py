@@ -6,14 +6,29 @@ from __future__ import annotations
 import functools
 import inspect
 import linecache
+import os
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any
+from types import FrameType
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["VerificationError", "WrongAnswer", "diagnose", "exercise", "verify"]
+from .guard import Guard, TimeUp, is_readers
+
+__all__ = [
+    "NotAttempted",
+    "VerificationError",
+    "WrongAnswer",
+    "choice",
+    "curve",
+    "diagnose",
+    "exercise",
+    "multiple_choice",
+    "verify",
+]
 FALSE_ALARM = 1e-4  # the chance that a true statement fails ``verify`` by bad luck
 
 
@@ -26,6 +41,10 @@ class WrongAnswer(AssertionError):
 
     def _render_traceback_(self) -> list[str]:  # IPython shows these lines in place of a traceback
         return [f"\x1b[31mNot yet.\x1b[0m {self}"]
+
+
+class NotAttempted(WrongAnswer):
+    """Raised in place of the words "Not attempted yet." while an assignment is graded."""
 
 
 def verify(name: str, computed: Any, measured: Any, se: Any = None, *, tol: float = 1e-6) -> None:
@@ -71,48 +90,131 @@ def verify(name: str, computed: Any, measured: Any, se: Any = None, *, tol: floa
         print(f"verified: {name}{values}, largest deviation {largest:.1f} of {limit:.1f} standard errors allowed")
 
 
-def exercise(check: Callable[[Any], str]) -> Callable[[Any], None]:
+def exercise(check: Callable[[Any], str] | None = None, *, library: tuple[str, ...] = (), seconds: float = 10.0) -> Any:
     """Make a check of a reader's answer: print "not attempted yet", or "Correct.", or raise ``WrongAnswer``.
 
     ``check(answer)`` returns a sentence for a right answer and raises ``WrongAnswer`` for a wrong one. An answer is a
-    function, or anything else that can be called. One that raises NotImplementedError counts as not attempted, and so
-    does ``...``. Any other error in a reader's function becomes a WrongAnswer that quotes it and the reader's line.
+    function, or anything else that can be called; of another kind where ``check`` annotates it so
+    (``answer: choice``). One that raises NotImplementedError counts as not attempted, and so does ``...``; with
+    ``DDPM_LITE_GRADING=1`` in the environment this raises ``NotAttempted``. Any other error in a reader's function
+    becomes a WrongAnswer that quotes it and the reader's line.
+
+    library: modules that the answer may call (``"ddpm_lite.sampling"`` with all below it). Any other call from the
+    answer into ddpm_lite or diffusers makes it wrong. seconds: how long the check may take.
     """
+    if check is None:
+        return functools.partial(exercise, library=library, seconds=seconds)
+    if isinstance(library, str):
+        raise TypeError(f"library must be a tuple of module names, got the string {library!r}")
+    of_any_kind = not str(check.__annotations__.get("answer", "Callable")).startswith(("Callable", "typing.Callable"))
 
     @functools.wraps(check)
     def run(answer: Any) -> None:
-        if answer is ...:
-            print("Not attempted yet.")
-            return
-        if not callable(answer):
+        if answer is ... or (isinstance(answer, choice) and ... in answer):
+            return _not_attempted()
+        if not (of_any_kind or callable(answer)):
             given = "None" if answer is None else f"a {type(answer).__name__}"
             raise WrongAnswer(f"the check got {given}: hand over the function itself, its name without ( )")
+        failure: BaseException | None = None
+        guard = Guard(check, library, seconds)
         try:
-            message = check(answer)
-        except NotImplementedError:
-            print("Not attempted yet.")
-        except WrongAnswer:
+            with guard:
+                message = check(guard.wrap(answer))
+        except KeyboardInterrupt:
             raise
-        except Exception as error:
-            what = f"your code stopped with {type(error).__name__}{_readers_line(answer, error)}: {error}"
-            raise WrongAnswer(what) from error
-        else:
+        except BaseException as error:  # sys.exit() among them
+            failure = error
+        if guard.refused:
+            raise WrongAnswer(guard.refused)
+        if guard.late:
+            line = _readers_line(answer, failure) if isinstance(failure, TimeUp) else ""
+            raise WrongAnswer(f"your code did not finish in {seconds:g} seconds{line}: does a loop never end?")
+        if failure is None:
             print(f"Correct. {message}")
+        elif isinstance(failure, NotImplementedError) and is_readers(_last_frame(failure)):
+            _not_attempted()
+        elif isinstance(failure, WrongAnswer):
+            raise failure
+        else:
+            what = f"your code stopped with {type(failure).__name__}{_readers_line(answer, failure)}: {failure}"
+            raise WrongAnswer(what) from failure
 
     return run
 
 
-def _readers_line(answer: Any, error: Exception) -> str:
+def _not_attempted() -> None:
+    if os.environ.get("DDPM_LITE_GRADING") == "1":
+        raise NotAttempted("Not attempted yet.")
+    print("Not attempted yet.")
+
+
+def _last_frame(error: BaseException) -> FrameType:
+    return list(traceback.walk_tb(error.__traceback__))[-1][0]
+
+
+def _readers_line(answer: Any, error: BaseException | None) -> str:
     """Where the error left the file of the reader's function, as " in line 3, `return x`"; "" if it never got there."""
     answer = inspect.unwrap(answer)
     code = getattr(answer, "__code__", None) or getattr(type(answer).__call__, "__code__", None)
-    frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)] if error else []
     first = next((i for i, (its_code, _) in enumerate(frames) if its_code is code), len(frames))
     lines = [(its.co_filename, line) for its, line in frames[first:] if its.co_filename == frames[first][0].co_filename]
     if not lines:
         return ""
     text = linecache.getline(*lines[-1]).strip()
     return f" in line {lines[-1][1]}" + (f", `{text}`" if text else "")
+
+
+class choice(NamedTuple):
+    """An answer to a question with options a, b, c, d, and the number of the reason for it."""
+
+    letter: Any
+    because: Any = ...
+
+
+def multiple_choice(
+    answer: Any, right: tuple[str, int], options: Mapping[str, str], reasons: Mapping[int, str]
+) -> None:
+    """Raise ``WrongAnswer`` unless ``answer`` is ``choice(*right)``.
+
+    options: each wrong letter -> why it is wrong. reasons: each wrong number -> why it is no reason for the right one.
+    """
+    if isinstance(answer, str) or not isinstance(answer, tuple) or len(answer) != 2:
+        raise WrongAnswer(f'answer as choice("a", because=1), with your letter and the number of your reason; '
+                          f"got {answer!r}")  # fmt: skip
+    letter, reason = str(answer[0]).strip().lower(), answer[1]
+    letters, numbers = sorted({*options, right[0]}), sorted({*reasons, right[1]})
+    if letter not in letters:
+        raise WrongAnswer(f"there is no option {answer[0]!r}; choose one of {', '.join(letters)}")
+    if reason not in numbers:
+        raise WrongAnswer(f"there is no reason {reason!r}; choose one of {', '.join(map(str, numbers))}")
+    if letter != right[0]:
+        raise WrongAnswer(f"not {letter}: {options[letter]}")
+    if reason != right[1]:
+        raise WrongAnswer(f"{letter} it is, but not because of {reason}: {reasons[reason]}")
+
+
+def curve(figure: Any, label: str) -> tuple[Tensor, Tensor]:
+    """The x and y, float64, of the line with this label in a matplotlib Figure, an Axes, or an array of Axes."""
+    if figure is None:
+        raise WrongAnswer("there is no figure: does your function return it?")
+    if isinstance(figure, (tuple, list)) and figure and hasattr(figure[0], "get_axes"):
+        figure = figure[0]  # (figure, axes), as pyplot.subplots returns
+    axes = figure.get_axes() if hasattr(figure, "get_axes") and not hasattr(figure, "get_lines") else None
+    axes = list(getattr(figure, "flat", [figure])) if axes is None else axes
+    if not all(hasattr(axis, "get_lines") for axis in axes):
+        raise WrongAnswer(f"return a matplotlib Figure or Axes, got {type(figure).__name__}")
+    lines = [line for axis in axes for line in axis.get_lines()]
+    found = [line for line in lines if str(line.get_label()).strip().casefold() == label.casefold()]
+    if len(found) != 1:
+        names = ", ".join(repr(str(line.get_label())) for line in lines if not str(line.get_label()).startswith("_"))
+        has = f"{len(found)} lines" if found else "no line"
+        there = f"its labels are {names}" if names else f"none of its {len(lines)} lines has a label" if lines else ""
+        raise WrongAnswer(
+            f"your figure has {has} with the label {label!r}" + (f"; {there}" if there else ": it has no lines at all")
+        )
+    x, y = (torch.as_tensor(np.asarray(data, dtype=float)) for data in found[0].get_data())
+    return x, y
 
 
 def diagnose(

@@ -179,7 +179,6 @@ RIGHT: list[tuple[Any, Callable[..., Any]]] = [
     (check_q_posterior, posterior_by_precisions),
     (check_q_posterior, posterior_in_place),
     (check_q_posterior, posterior_pixel_by_pixel),
-    (check_q_posterior, posterior_by_library),
     (check_mu_from_eps, mu),
     (check_mu_from_eps, mu_by_x_0),
     (check_mu_from_eps, mu_in_place),
@@ -193,6 +192,7 @@ RIGHT: list[tuple[Any, Callable[..., Any]]] = [
 ]
 
 WRONG: list[tuple[Any, Callable[..., Any], str]] = [
+    (check_q_posterior, posterior_by_library, "your answer calls ddpm_lite"),
     (check_q_posterior, bug(c="sqrt(after) * b / n"), r"has sqrt\(alpha_bar_t\); eq. 7 has sqrt\(alpha_bar_\{t-1\}\)"),
     (check_q_posterior, bug(c="sqrt(before) * b / (1 - before)", d="sqrt(a) * n / (1 - before)"), "swapped; the later"),
     (check_q_posterior, bug(c="before * b / n"), "weight of x_0 has alpha_bar_{t-1} without its square root"),

@@ -187,14 +187,22 @@ RIGHT: list[tuple[Any, Callable[..., Any]]] = [
     (check_learning_rate, rate()),
     (check_learning_rate, rate_branches),
     (check_learning_rate, rate_loose()),
-    (check_learning_rate, lambda k, K, w, lr: TrainConfig(n_steps=K, warmup_steps=w, lr=lr).lr_at(k)),
     (check_update_average, average(ramp)),
     (check_update_average, average_data),
     (check_update_average, average_by_data),
-    (check_update_average, lambda old, weights, decay, n: ema_update(decay)(old, weights, n)),
 ]
 
 WRONG: list[tuple[Any, Callable[..., Any], str]] = [
+    (
+        check_update_average,
+        lambda old, weights, decay, n: ema_update(decay)(old, weights, n),
+        "your answer calls ddpm_lite",
+    ),
+    (
+        check_learning_rate,
+        lambda k, K, w, lr: TrainConfig(n_steps=K, warmup_steps=w, lr=lr).lr_at(k),
+        "your answer calls ddpm_lite",
+    ),
     (check_draw_batch, batch(lambda x: x / 255), "your pixels run from 0 to 1;"),
     (check_draw_batch, batch(lambda x: x.float()), "from 0 to 255"),
     (check_draw_batch, batch(lambda x: x / 128 - 1), "divide by 127.5"),

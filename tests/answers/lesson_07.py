@@ -167,16 +167,16 @@ def variance_by_weights(alpha_bar: Tensor, s: float, c: float) -> Tensor:
 
 RIGHT: list[tuple[Any, Callable[..., Any]]] = [
     (check_reverse_step, step()),
-    (check_reverse_step, by_diffusion),
     (check_clipped_mean, clipped()),
-    (check_clipped_mean, clipped_by_diffusion),
     (check_short_beta, lambda alpha_bar, tau: 1 - ratios(alpha_bar, tau)),
     (check_short_beta, short_loop),
     (check_spoiled_variance, variance()),
-    (check_spoiled_variance, variance_by_weights),
 ]
 
 WRONG: list[tuple[Any, Callable[..., Any], str]] = [
+    (check_spoiled_variance, variance_by_weights, "your answer calls ddpm_lite"),
+    (check_clipped_mean, clipped_by_diffusion, "your answer calls ddpm_lite"),
+    (check_reverse_step, by_diffusion, "your answer calls ddpm_lite"),
     (check_reverse_step, step(sigma="variance"), "standard deviation beta_t, which is the variance"),
     (check_reverse_step, step(last=True), "you add noise at t = 1"),
     (check_reverse_step, step(weight=lambda b, a_bar: b / (1 - a_bar)), "you divide by 1 - alpha_bar_t"),

@@ -29,7 +29,7 @@ HOME = str(Path(__file__).resolve().parent.parent) + os.sep
 CHECKS = __name__.rpartition(".")[0]
 HERE = CHECKS.rpartition(".")[0]
 LIBRARIES = (f"{HERE}.", "diffusers.")
-ALWAYS = (f"{HERE}.plots.base", f"{CHECKS}.machinery", __name__, "diffusers.utils")  # whatever library= says
+ALWAYS = (f"{HERE}.plots.base", f"{HERE}.teach", f"{CHECKS}.machinery", __name__, "diffusers.utils")  # beside library=
 INSTALLED = (sysconfig.get_paths()["stdlib"], "<frozen ")
 AGAIN = 0.5  # seconds until a loop that goes on is interrupted once more
 PATIENCE = 3  # a code that computes little, on a busy machine or asleep, gets as many times the limit
@@ -51,14 +51,14 @@ class TimeUp(BaseException):
         self.fuses.append(_Fuse(self, operator.methodcaller("burn")))
 
 
-class _Fuse(weakref.ref):  # type: ignore[type-arg]
+class _Fuse(weakref.ref):
     """When the TimeUp that it refers to was swallowed, and is destroyed, a new one rises in the same thread.
 
     Its callback must not run a line of Python, or the new one would rise in there: it is made of C functions alone.
     """
 
     def __init__(self, error: TimeUp, callback: Callable[[Any], Any]) -> None:
-        super().__init__(error, callback)
+        super().__init__(error, callback)  # type: ignore[call-arg]
         self.burn = functools.partial(_interrupt, threading.get_ident(), TimeUp)
 
 
@@ -140,7 +140,7 @@ class Guard:
             result = answer(*arguments, **named)
             return self.wrap(result) if isinstance(result, FUNCTIONS) else result
 
-        self._mark = the_answer.__code__
+        self._mark = getattr(the_answer, "__code__")  # noqa: B009
         return the_answer
 
     def __enter__(self) -> Guard:
@@ -163,7 +163,7 @@ class Guard:
 
     def __exit__(self, *error: object) -> None:
         sys.setprofile(self._profile)
-        threading.setprofile(None)  # type: ignore[arg-type]
+        threading.setprofile(None)
         TimeUp.fuses.clear()
         if self.signals:
             left, again = self._timer

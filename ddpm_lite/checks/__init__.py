@@ -5,7 +5,8 @@ The checks of a lesson's exercises stand in ``lesson_NN.py``, those of the furth
 ``from ddpm_lite.checks import verify, check_...``.
 """
 
-from . import machinery
+from . import claims, machinery
+from .claims import *
 from .lesson_00 import *
 from .lesson_00b import *
 from .lesson_01 import *
@@ -25,4 +26,4 @@ from .lesson_07b import *
 from .machinery import *
 from .museum import *
 
-__all__ = sorted([*machinery.__all__, *(name for name in globals() if name.startswith("check_"))])
+__all__ = sorted([*claims.__all__, *machinery.__all__, *(name for name in globals() if name.startswith("check_"))])

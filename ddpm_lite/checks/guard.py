@@ -29,7 +29,7 @@ HOME = str(Path(__file__).resolve().parent.parent) + os.sep
 CHECKS = __name__.rpartition(".")[0]
 HERE = CHECKS.rpartition(".")[0]
 LIBRARIES = (f"{HERE}.", "diffusers.")
-ALWAYS = (f"{HERE}.plots.base", f"{HERE}.teach", f"{CHECKS}.machinery", __name__, "diffusers.utils")  # beside library=
+ALWAYS = (f"{HERE}.plots.base", f"{CHECKS}.claims", f"{CHECKS}.machinery", __name__, "diffusers.utils")  # to call
 INSTALLED = (sysconfig.get_paths()["stdlib"], "<frozen ")
 AGAIN = 0.5  # seconds until a loop that goes on is interrupted once more
 PATIENCE = 3  # a code that computes little, on a busy machine or asleep, gets as many times the limit

@@ -1,5 +1,5 @@
-"""What all checks are made of: ``verify`` for the claims of a lesson, ``exercise`` and ``diagnose`` for the answers of
-a reader, ``fresh_generator`` and ``random_alpha_bar`` for the inputs that an answer is tried on."""
+"""What all checks are made of: ``exercise`` around them; ``diagnose``, ``multiple_choice`` and ``curve`` for the
+answers of a reader; ``fresh_generator`` and ``random_alpha_bar`` for the inputs that an answer is tried on."""
 
 from __future__ import annotations
 
@@ -20,20 +20,13 @@ from .guard import Guard, TimeUp, is_readers
 
 __all__ = [
     "NotAttempted",
-    "VerificationError",
     "WrongAnswer",
     "choice",
     "curve",
     "diagnose",
     "exercise",
     "multiple_choice",
-    "verify",
 ]
-FALSE_ALARM = 1e-4  # the chance that a true statement fails ``verify`` by bad luck
-
-
-class VerificationError(AssertionError):
-    """A formula and its measurement disagree."""
 
 
 class WrongAnswer(AssertionError):
@@ -45,49 +38,6 @@ class WrongAnswer(AssertionError):
 
 class NotAttempted(WrongAnswer):
     """Raised in place of the words "Not attempted yet." while an assignment is graded."""
-
-
-def verify(name: str, computed: Any, measured: Any, se: Any = None, *, tol: float = 1e-6) -> None:
-    """Compare a formula with a measurement, print one line, and raise if they disagree.
-
-    name: what is verified, such as "eq. (7), posterior mean". computed, measured: numbers or tensors of one shape.
-    se: the standard error of ``measured``, a number or a tensor that broadcasts. With it, all values must agree within
-    ``z se``, where z is set so that a true statement fails once in 10,000 runs, however many values there are. Without
-    it, ``|computed - measured| <= tol max(1, |computed|)``.
-
-    Raises: VerificationError (an AssertionError) if they disagree; ValueError if the shapes differ or se is not
-    positive.
-    """
-    a, b = _double("computed", computed), _double("measured", measured)
-    if a.shape != b.shape:
-        raise ValueError(f"computed and measured must have one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
-    count = a.numel()
-    if count == 0:
-        raise ValueError("computed and measured must hold at least one value")
-    if se is None:
-        limit, unit = tol, "relative to max(1, |value|)"
-        scale = a.abs().clamp(min=1)
-    else:
-        scale = _double("se", se).expand(a.shape)
-        if not bool((scale > 0).all()):
-            raise ValueError("se must be positive and finite everywhere")
-        limit = -float(torch.special.ndtri(torch.tensor(FALSE_ALARM / (2 * count), dtype=torch.float64)))
-        unit = "standard errors"
-    deviation = ((a - b).abs() / scale).flatten()
-    worst = int(deviation.nan_to_num(nan=torch.inf).argmax())
-    largest = float(deviation[worst])
-    values = "" if count == 1 else f" ({count} values)"
-    if not largest <= limit:  # a NaN fails too
-        pair = f"computed {float(a.flatten()[worst]):.6g}, measured {float(b.flatten()[worst]):.6g}"
-        raise VerificationError(
-            f"{name}{values}: {pair}, which differ by {largest:.3g} {unit}; at most {limit:.3g} is allowed"
-        )
-    if se is None:
-        print(f"verified: {name}{values}, equal to within {limit:.0e}")
-    elif count == 1:
-        print(f"verified: {name}, computed {float(a):.4g}, measured {float(b):.4g} +- {float(scale):.1g}")
-    else:
-        print(f"verified: {name}{values}, largest deviation {largest:.1f} of {limit:.1f} standard errors allowed")
 
 
 def exercise(check: Callable[[Any], str] | None = None, *, library: tuple[str, ...] = (), seconds: float = 10.0) -> Any:
@@ -269,10 +219,3 @@ def random_alpha_bar(T: int, generator: torch.Generator) -> Tensor:
 
 def _close(a: Tensor, b: Tensor, tol: float) -> bool:
     return bool(((a - b).abs() <= tol * b.abs().clamp(min=1)).all())
-
-
-def _double(name: str, value: Any) -> Tensor:
-    try:
-        return torch.as_tensor(value, dtype=torch.float64).detach().cpu()
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"{name} must be a number or a tensor, got {type(value).__name__}") from error

@@ -116,7 +116,10 @@ def serve(lines: Iterator[str], say: Callable[[dict[str, Any]], None]) -> None:
     except BaseException as error:
         return say({"error": f"the first cell stopped with {type(error).__name__}: {error}"})
     changed = guard.snapshot()
-    work, hide = Path(start["work"]), [path for path in map(Path, start["hide"]) if not _holds_python(path)]
+    work, hide = (
+        Path(start["work"]),
+        [path for path in map(Path, start["hide"]) if not _needed(path, Path(start["work"]))],
+    )
 
     def shut(seconds: float) -> list[str]:
         return jail.enter(work, hide, seconds=int(seconds) + 1, memory_mb=start["memory_mb"])
@@ -147,9 +150,9 @@ def _out_of_reach() -> list[Any]:
     return modules
 
 
-def _holds_python(folder: Path) -> bool:
-    """Whether hiding the folder would hide Python or this package too."""
-    ours = [Path(sys.prefix), Path(sys.base_prefix), Path(__file__).resolve().parent]
+def _needed(folder: Path, work: Path) -> bool:
+    """Whether hiding the folder would hide Python, this package, or the bench's own folder too."""
+    ours = [Path(sys.prefix), Path(sys.base_prefix), Path(__file__).resolve().parent, work]
     return any(path.resolve().is_relative_to(folder) for path in ours)
 
 

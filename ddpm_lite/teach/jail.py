@@ -111,7 +111,9 @@ def _seal_files(work: Path, hide: Sequence[Path]) -> bool:
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1", "ascii")
         _libc("mount", b"none", b"/", None, 0x4000 | 0x40000, None)  # MS_REC | MS_PRIVATE
         for folder in hide:
-            if folder.is_dir():
+            if folder.is_file():
+                _libc("mount", b"/dev/null", os.fsencode(folder), None, 0x1000, None)  # MS_BIND
+            elif folder.is_dir():
                 _libc("mount", b"tmpfs", os.fsencode(folder), b"tmpfs", 6, b"size=4k,mode=755")
         _libc("mount", b"tmpfs", os.fsencode(work), b"tmpfs", 6, f"size={WORK_MB}m,mode=755".encode())
         _read_only(b"/", recursive=True, on=True)

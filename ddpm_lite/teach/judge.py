@@ -23,14 +23,13 @@ LONGEST = 2000  # characters of a message
 @dataclass
 class Task:
     """One exercise of one student: code cells that come before (none, mostly), the answer, what it must define, and
-    the check cell of the source with its hidden tests. ``rounds``: how often that cell is run, on fresh inputs."""
+    the check cell of the source with its hidden tests."""
 
     exercise: int
     answer: str
     names: list[str]
     check: str
     before: list[str] = field(default_factory=list)
-    rounds: int = 1
     seconds: float = 60.0
 
 
@@ -66,10 +65,7 @@ def judge(task: Task, setup: Mapping[str, Any], refused: Names, changed: Names) 
             message = message or f"{missing[0]} is not defined"
         elif not odd:
             ours = {**setup, **{name: _held(theirs[name], changed, odd) for name in task.names}}
-            for _ in range(task.rounds):
-                kind, message = check(task, {**ours}, output)
-                if kind != "right":
-                    break
+            kind, message = check(task, ours, output)
     odd += changed()
     noted = [*(f"refused: {what}" for what in refused()), *(f"replaced: {what}" for what in {what: 0 for what in odd})][
         :20

@@ -17,6 +17,7 @@ import os
 import re
 import sysconfig
 import textwrap
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -135,7 +136,7 @@ def release(
 
 
 def _prepare(exercises: ExerciseSet, due: datetime.datetime | None, title: str | None, rounds: int) -> None:
-    """Add nbgrader's metadata, the hidden rounds, title, points and date; take out what is meant for the course online."""
+    """Add nbgrader's metadata, the hidden rounds, title, points and date; take out what is for the course online."""
     cells = exercises.notebook["cells"]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     about = {"set": exercises.name, "due": due.isoformat(timespec="minutes") if due else None}
@@ -194,7 +195,8 @@ def generate(course: Path, name: str) -> None:
     log.setLevel(logging.ERROR)
     converter = GenerateAssignment(coursedir=CourseDirectory(config=config, log=log), config=config, log=log)
     converter.force = True
-    with programs():
+    with programs(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         try:
             converter.start()
         except (SystemExit, Exception) as error:
@@ -217,5 +219,7 @@ def gradebook(course: Path) -> Iterator[Any]:
     """nbgrader's gradebook of a course."""
     from nbgrader.api import Gradebook
 
-    with programs(), Gradebook(f"sqlite:///{course.resolve() / 'gradebook.db'}") as book:
-        yield book
+    with programs(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SQLAlchemy's, of how nbgrader uses it
+        with Gradebook(f"sqlite:///{course.resolve() / 'gradebook.db'}") as book:
+            yield book

@@ -4,13 +4,15 @@ names that the one hands to the other. Read from a source (``.py`` with solution
 from __future__ import annotations
 
 import ast
+import datetime
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["POINTS", "Exercise", "ExerciseSet", "defined_names", "parse", "read_source", "student_code"]
+__all__ = ["POINTS", "Exercise", "ExerciseSet", "defined_names", "parse", "read_course", "read_source", "student_code"]
 POINTS = {"easy": 1, "medium": 2, "hard": 3}
 HEADING = re.compile(r"^### Exercise (\d+): (.+) \((easy|medium|hard), (\d+) minutes?\)$", re.MULTILINE)
 SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)\n[ \t]*### END SOLUTION *$", re.MULTILINE | re.DOTALL)
@@ -19,7 +21,7 @@ HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS\n(.*?)\n[ \t]*### END HIDDEN
 
 @dataclass
 class Exercise:
-    """``answer`` and ``check``: indices of cells in the notebook; ``given``: those of code between heading and answer."""
+    """``answer`` and ``check``: indices of cells in the notebook; ``given``: those of code before the answer."""
 
     number: int
     title: str
@@ -49,6 +51,12 @@ class ExerciseSet:
         found = re.search(r"^# (.+)$", self.code(0), re.MULTILINE)
         return found[1] if found else self.name
 
+    @property
+    def due(self) -> datetime.datetime | None:
+        """The local time until which it can be handed in, of a course's set."""
+        due = self.notebook["metadata"].get("ddpm_lite", {}).get("due")
+        return datetime.datetime.fromisoformat(due).replace(tzinfo=None) if due else None
+
 
 def student_code(code: str) -> str:
     """The code with each solution replaced: ``raise NotImplementedError`` in a function, ``name = ...`` outside."""
@@ -77,7 +85,7 @@ def defined_names(code: str) -> list[str]:
 
 
 def read_source(path: Path) -> ExerciseSet:
-    """Read ``notebooks/exercises/NN_name.py``. Raises: ValueError that names file and exercise if its form is not it."""
+    """Read ``notebooks/exercises/NN_name.py``. Raises: ValueError that names file and exercise."""
     import jupytext
 
     try:
@@ -85,6 +93,20 @@ def read_source(path: Path) -> ExerciseSet:
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     return parse(path.stem, notebook)
+
+
+def read_course(course: Path) -> list[ExerciseSet]:
+    """The sets in a course's source/. Raises: ValueError if there are none."""
+    sets = []
+    for path in sorted(course.glob("source/*/*.ipynb")):
+        if path.stem == path.parent.name:
+            notebook = json.loads(path.read_text("utf-8"))
+            for cell in notebook["cells"]:
+                cell["source"] = "".join(cell["source"])
+            sets.append(parse(path.stem, notebook))
+    if not sets:
+        raise ValueError(f"{course} is no course: it has no source/SET/SET.ipynb; make it with release")
+    return sets
 
 
 def parse(name: str, notebook: Any) -> ExerciseSet:

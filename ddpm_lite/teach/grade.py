@@ -1,0 +1,237 @@
+"""Score what students hand in, with the checks of a course that release made.
+
+FOLDER is what your learning platform gives out: Moodle's or Canvas's zip or its folder, or files named after students.
+Each answer runs in a process of its own, that may write no file and reach no network and ends when its time is up; its
+exercise's check runs beside it, on fresh inputs. The reference solution goes first, and must get full marks.
+
+Writes in the course's folder:
+  grades.csv                         a line a student: points, and what to look at (column `problem`)
+  feedback/STUDENT/SET/SET.html      the answers with what the checks say
+  submitted/, autograded/, gradebook.db   as nbgrader has them, for its formgrader
+
+Points of an answer that looks like an attempt to forge them are held back: look at the lines that are named, then
+--accept STUDENT."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import queue
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .answers import Answers, NotANotebook, extract, is_stub, read_notebook, suspicious, which_set
+from .bench import Bench
+from .judge import Task, Verdict
+from .sets import ExerciseSet, read_course
+from .submissions import Submission, collect
+
+__all__ = ["Result", "add_arguments", "grade_set", "run", "sort_out"]
+EXAMPLES = """\
+examples:
+  python -m ddpm_lite.teach grade downloads/homework-1.zip --course ~/course
+  python -m ddpm_lite.teach grade downloads --course ~/course --set 03 --jobs 4
+  python -m ddpm_lite.teach grade downloads --course ~/course --accept anna-12345"""
+GUARANTEES = {
+    "memory": "memory is limited",
+    "files": "no file outside of a small disk in memory can be changed",
+    "processes": "no process can be started",
+    "network": "no network can be reached",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="what students handed in: a folder or a zip")
+    parser.add_argument("--course", type=Path, default=Path(), help="the folder that release made (default: this one)")
+    parser.add_argument(
+        "--set", action="append", default=[], help="grade these sets only, as 03; several times for more"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="students at a time; one core each (default 1)")
+    parser.add_argument("--seconds", type=float, default=0, help="limit of an exercise (default: by the reference)")
+    parser.add_argument("--memory", type=int, default=2000, help="limit of an exercise in MB (default 2000)")
+    parser.add_argument("--accept", action="append", default=[], metavar="STUDENT", help="count what was held back")
+
+
+@dataclass
+class Result:
+    """How one student did in one set: a verdict and points for each exercise, and what a person should look at."""
+
+    submission: Submission
+    set: str
+    points: dict[int, float] = field(default_factory=dict)
+    verdicts: dict[int, Verdict] = field(default_factory=dict)
+    answers: Answers = field(default_factory=Answers)
+    problems: list[str] = field(default_factory=list)
+    maximum: float = 0.0
+    late: bool = False
+    seconds: float = 0.0
+
+
+@dataclass
+class Rules:
+    """How a set is graded: seconds for each exercise, the students whose held answers count."""
+
+    seconds: dict[int, float]
+    accept: frozenset[str] = frozenset()
+
+
+def run(args: argparse.Namespace) -> int:
+    """Grade, write everything, say where it is."""
+    from .book import write_course, write_grades
+
+    if args.jobs < 1 or args.memory < 200 or args.seconds < 0:
+        raise ValueError("--jobs must be 1 or more, --memory 200 or more, --seconds 0 or more")
+    known = read_course(args.course)
+    sets = [one for one in known if not args.set or {one.name, one.name.split("_")[0]} & {*args.set}]
+    if not sets:
+        raise ValueError(f"the course has no set {', '.join(args.set)}; it has {', '.join(one.name for one in known)}")
+    todo, results = sort_out(collect(args.folder), sets, known)
+    clone = Path(__file__).parents[2]
+    hide = [args.course.resolve(), args.folder.resolve(), clone / "notebooks", clone / "tests", clone / ".git"]
+    for one in sets:
+        of_set = [pair for pair in todo if pair[0].set == one.name]
+        if of_set:
+            results += grade_set(one, of_set, hide, args)
+    results.sort(key=lambda result: (result.set, result.submission.student, result.submission.id))
+    for one in sets:
+        write_course(args.course, one, [result for result in results if result.set == one.name])
+    path = write_grades(args.course, results)
+    for result in results:
+        if result.problems:
+            print(f"look at {result.submission.key}, {result.set}: {'; '.join(result.problems)}")
+    print(f"{path}: {len(results)} lines; feedback is in {args.course / 'feedback'}")
+    return 0
+
+
+def sort_out(
+    submissions: Sequence[Submission], sets: list[ExerciseSet], known: list[ExerciseSet]
+) -> tuple[list[tuple[Result, dict[str, Any]]], list[Result]]:
+    """Find each file's set; of several files of a student for one set, take the latest. Returns what can be graded,
+    with its notebook, and the results of those that cannot."""
+    found: dict[tuple[str, str], list[tuple[Result, dict[str, Any]]]] = {}
+    lost: list[Result] = []
+    for one in submissions:
+        result = Result(one, sets[0].name if len(sets) == 1 else "?", problems=[one.problem] if one.problem else [])
+        if one.data is None:
+            lost.append(result)
+            continue
+        try:
+            notebook = read_notebook(one.data)
+        except NotANotebook as error:
+            result.problems.append(f"{one.path.name}: {error}")
+            lost.append(result)
+            continue
+        fits = which_set(notebook, known)
+        if fits is None:
+            result.problems.append(f"{one.path.name} answers none of the sets")
+            lost.append(result)
+        elif fits.name in {chosen.name for chosen in sets}:
+            result.set = fits.name
+            found.setdefault((one.key, fits.name), []).append((result, notebook))
+    todo = []
+    for files in found.values():
+        files.sort(key=lambda pair: (pair[0].submission.when or datetime.datetime.min, str(pair[0].submission.path)))
+        if len(files) > 1:
+            files[-1][0].problems.append(f"{len(files)} files, {files[-1][0].submission.path.name} is graded")
+        todo.append(files[-1])
+    graded = {key for key, _ in found}
+    lost = [result for result in lost if result.submission.key not in graded]
+    for result in lost:
+        maximum = [sum(e.points for e in one.exercises) for one in sets if one.name == result.set]
+        result.maximum = sum(maximum)
+    return todo, lost
+
+
+def grade_set(
+    exercises: ExerciseSet, todo: Sequence[tuple[Result, dict[str, Any]]], hide: list[Path], args: argparse.Namespace
+) -> list[Result]:
+    """Grade the reference, then all of ``todo``, ``args.jobs`` at a time. Raises: ValueError, BenchError, if the
+    reference does not get full marks."""
+    from tqdm.auto import tqdm
+
+    setup = exercises.code(exercises.setup)
+    with ExitStack() as stack:
+        benches: queue.SimpleQueue[Bench] = queue.SimpleQueue()
+        for _ in range(max(1, min(args.jobs, len(todo)))):
+            benches.put(stack.enter_context(Bench(setup, hide, memory_mb=args.memory)))
+        with _borrowed(benches) as bench:
+            missing = [text for name, text in GUARANTEES.items() if name not in bench.taken]
+            if missing:
+                print(f"warning: this system does not see to it that {', that '.join(missing)}")
+            rules = Rules(_reference(bench, exercises, args.seconds), frozenset(args.accept))
+
+        def work(result: Result, notebook: dict[str, Any]) -> Result:
+            with _borrowed(benches) as bench:
+                return _grade(bench, exercises, result, notebook, rules)
+
+        with ThreadPoolExecutor(args.jobs) as pool:
+            futures = [pool.submit(work, *pair) for pair in todo]
+            bar = tqdm(as_completed(futures), total=len(futures), desc=exercises.name, unit="student")
+            return [future.result() for future in bar]
+
+
+@contextmanager
+def _borrowed(benches: queue.SimpleQueue[Bench]) -> Iterator[Bench]:
+    bench = benches.get()
+    try:
+        yield bench
+    finally:
+        benches.put(bench)
+
+
+def _reference(bench: Bench, exercises: ExerciseSet, seconds: float) -> dict[int, float]:
+    """Judge the set's own answers; return how long an answer may take."""
+    limits = {}
+    for e in exercises.exercises:
+        verdict = bench.judge(_task(exercises, e.number, exercises.code(e.answer), seconds or 300))
+        if verdict.kind != "right" or verdict.changed:
+            why = "; ".join([verdict.message, *verdict.changed])
+            raise ValueError(f"the reference solution of {exercises.name}, exercise {e.number}, does not pass: {why}")
+        limits[e.number] = seconds or 15 + 10 * verdict.seconds
+    return limits
+
+
+def _task(exercises: ExerciseSet, number: int, answer: str, seconds: float, before: Sequence[str] = ()) -> Task:
+    e = next(e for e in exercises.exercises if e.number == number)
+    given = [exercises.code(i) for i in e.given]
+    return Task(number, answer, e.names, exercises.code(e.check), [*before, *given], seconds)
+
+
+def _grade(bench: Bench, exercises: ExerciseSet, result: Result, notebook: dict[str, Any], rules: Rules) -> Result:
+    """Judge each answer by itself; where it lacks a name, once more after the cells that stand before it."""
+    start, setup = time.perf_counter(), exercises.code(exercises.setup)
+    result.answers = extract(notebook, exercises)
+    result.problems += result.answers.notes
+    for e in exercises.exercises:
+        answer = result.answers.by_exercise.get(e.number, "")
+        lines = suspicious(answer)
+        if not answer or is_stub(answer, exercises.code(e.answer)):
+            verdict = Verdict("missing", "not attempted")
+        else:
+            limit = rules.seconds[e.number]
+            verdict = bench.judge(_task(exercises, e.number, answer, limit))
+            before = [cell for cell in result.answers.before[e.number] if cell != setup]
+            if verdict.kind == "wrong" and "NameError" in verdict.message and before:
+                again = bench.judge(_task(exercises, e.number, answer, limit, before))
+                verdict = again if again.kind == "right" else verdict
+                lines += [line for cell in before for line in suspicious(cell)]
+        held = [*lines, *verdict.changed]
+        if verdict.kind == "broken":
+            result.problems.append(f"exercise {e.number}: {verdict.message}")
+        accepted = result.submission.key in rules.accept
+        if held:
+            state = "accepted" if accepted else "held back" if verdict.kind == "right" else "no points"
+            result.problems.append(f"exercise {e.number}, {state}: {', '.join(held)}")
+        right = verdict.kind == "right" and (accepted or not held)
+        result.verdicts[e.number], result.points[e.number] = verdict, e.points if right else 0.0
+        result.maximum += e.points
+    due, when = exercises.due, result.submission.when
+    result.late = result.submission.late or bool(due and when and when > due)
+    result.seconds = time.perf_counter() - start
+    return result

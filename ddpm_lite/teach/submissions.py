@@ -1,0 +1,170 @@
+"""Find what students handed in, in a folder or zip as a learning platform gives it out: Moodle's folders and names,
+Canvas's names, plain files, zips in zips. Nothing is unpacked to disk."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import re
+import stat
+import unicodedata
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+__all__ = ["Submission", "collect"]
+LARGEST = 20_000_000  # bytes of a notebook, with its outputs
+LARGEST_ZIP = 2_000_000_000  # bytes unpacked of all that one zip holds
+MEMBERS, DEPTH = 10_000, 3
+MOODLE = re.compile(r"^(?P<name>.+)_(?P<id>\d+)_assignsubmission_[a-z]+(?:_.*)?$")
+CANVAS = re.compile(r"^(?P<name>[^_]+)(?P<late>_LATE)?_(?P<id>\d+)_\d+_.+$")
+
+
+@dataclass
+class Submission:
+    """One file of one student: ``data`` is None where it could not be read, and ``problem`` says why."""
+
+    path: PurePosixPath  # in the download; zips are folders
+    data: bytes | None = None
+    when: datetime.datetime | None = None
+    problem: str = ""
+    student: str = ""
+    id: str = ""
+    late: bool = False  # the platform's own mark
+
+    @property
+    def key(self) -> str:
+        """A name for folders and the gradebook, unlike any other student's."""
+        name = f"{self.student}-{self.id}" if self.id else self.student
+        plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+        slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")
+        return slug if slug and plain == name else f"{slug}-{name.encode().hex()[:12]}".strip("-")
+
+    @property
+    def is_notebook(self) -> bool:
+        """By its name."""
+        return self.path.suffix.lower() == ".ipynb"
+
+
+def collect(folder: Path) -> list[Submission]:
+    """Read all notebooks under a folder, or in a zip.
+
+    Who a file is from stands in its path: Moodle's ``Name_12345_assignsubmission_file_/...`` (or without folders),
+    Canvas's ``lastfirst_12345_67890_file.ipynb``; else the folder or zip it is in, else its own name. What is no
+    notebook counts only where a student has no other file: then with a problem.
+
+    Raises: ValueError if there is no such folder or zip.
+    """
+    if not folder.exists():
+        raise ValueError(f"there is no {folder}")
+    if folder.is_file() and not zipfile.is_zipfile(folder):
+        raise ValueError(f"{folder} is neither a folder nor a zip")
+    everything = list(_zipped(folder, PurePosixPath(), [LARGEST_ZIP]) if folder.is_file() else _files(folder))
+    _name_owners(everything)
+    students: dict[tuple[str, str], list[Submission]] = {}
+    for one in everything:
+        students.setdefault((one.student, one.id), []).append(one)
+    chosen = []
+    for files in students.values():
+        chosen += [one for one in files if one.is_notebook] or files[:1]
+    return sorted(chosen, key=lambda one: (one.student, one.id, str(one.path)))
+
+
+def _name_owners(submissions: Sequence[Submission]) -> None:
+    """Set student, id, late, from the paths."""
+    cut = 0
+    while True:  # a folder or zip around the whole class says nothing
+        heads = {one.path.parts[cut] for one in submissions if len(one.path.parts) > cut}
+        inner = {one.path.parts[cut + 1] for one in submissions if len(one.path.parts) > cut + 1}
+        if len(heads) != 1 or len(inner) < 2 or any(len(one.path.parts) <= cut + 1 for one in submissions):
+            break
+        cut += 1
+    for one in submissions:
+        parts = one.path.parts[cut:]
+        found = next((m for part in parts if (m := MOODLE.match(part))), None)
+        canvas = next((m for part in parts if (m := CANVAS.match(part))), None)
+        if found:
+            one.student, one.id = found["name"].replace("_", " "), found["id"]
+        elif canvas:
+            one.student, one.id, one.late = canvas["name"], canvas["id"], bool(canvas["late"])
+        else:
+            name = re.sub(r"\.(zip|ipynb)$", "", parts[0], flags=re.IGNORECASE)
+            one.student = re.sub(r" ?\(\d+\)$", "", name)  # "anna (1).ipynb", as browsers name a second download
+
+
+def _files(folder: Path) -> Iterator[Submission]:
+    for path in sorted(folder.rglob("*")):
+        inside = PurePosixPath(path.relative_to(folder).as_posix())
+        if path.is_symlink() or not path.is_file() or _skipped(inside):
+            continue
+        when = datetime.datetime.fromtimestamp(path.stat().st_mtime)
+        if path.suffix.lower() == ".zip":
+            yield from _zipped(path, inside, [LARGEST_ZIP], when)
+            continue
+        one = Submission(inside, when=when)
+        if one.is_notebook and path.stat().st_size <= LARGEST:
+            one.data = path.read_bytes()
+        else:
+            one.problem = f"{path.name} is too large" if one.is_notebook else f"{path.name} is no notebook (.ipynb)"
+        yield one
+
+
+def _zipped(
+    source: Path | io.BytesIO,
+    root: PurePosixPath,
+    left: list[int],
+    when: datetime.datetime | None = None,
+    depth: int = 1,
+) -> Iterator[Submission]:
+    """The files in a zip, and in zips in it, read one at a time. ``left``: how many bytes may still be unpacked."""
+    try:
+        if depth > DEPTH:
+            raise ValueError(f"more than {DEPTH} zips deep")
+        with zipfile.ZipFile(source) as archive:
+            members = archive.infolist()
+            if len(members) > MEMBERS:
+                raise ValueError(f"more than {MEMBERS} files")
+            for member in members:
+                inside = PurePosixPath(member.filename.replace("\\", "/"))
+                if member.is_dir() or stat.S_ISLNK(member.external_attr >> 16) or _skipped(inside):
+                    continue
+                yield from _member(archive, member, root, left, depth)
+    except Exception as error:  # zlib.error, BadZipFile, RuntimeError for a password, ...: a zip may hold anything
+        yield Submission(root / "?", when=when, problem=f"{root.name or 'the zip'} cannot be read: {error}")
+
+
+def _member(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, root: PurePosixPath, left: list[int], depth: int
+) -> Iterator[Submission]:
+    inside = PurePosixPath(member.filename.replace("\\", "/"))
+    parts = [part for part in inside.parts if part not in ("..", "/") and not part.endswith(":")]
+    one = Submission(root.joinpath(*parts))
+    if len(parts) != len(inside.parts):
+        one.problem = f"{member.filename!r} is a path that leads out of its folder"
+    try:
+        one.when = datetime.datetime(*member.date_time)
+    except ValueError:
+        one.when = None
+    nested = inside.suffix.lower() == ".zip"
+    if not one.problem and not nested and not one.is_notebook:
+        one.problem = f"{inside.name} is no notebook (.ipynb)"
+    if not one.problem:
+        most = min(left[0], LARGEST * (10 if nested else 1))
+        try:
+            with archive.open(member) as stream:
+                one.data = stream.read(most + 1)  # the size in the header may lie
+            left[0] -= len(one.data)
+            if len(one.data) > most:
+                one.data, one.problem = None, f"{inside.name} is too large: more than {most / 1e6:.0f} MB unpacked"
+        except Exception as error:
+            one.problem = f"{inside.name} cannot be unpacked: {error}"
+    if nested and one.data is not None:
+        yield from _zipped(io.BytesIO(one.data), one.path, left, one.when, depth + 1)
+    else:
+        yield one
+
+
+def _skipped(inside: PurePosixPath) -> bool:
+    """Hidden files, what macOS adds, checkpoints of Jupyter."""
+    return any((part.startswith(".") and part != "..") or part == "__MACOSX" for part in inside.parts)

@@ -223,6 +223,7 @@ def stage(pages: dict[Path, Path], paths: list[Path], source: Path, fast: bool) 
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(DOCS / "_static", source / "_static")
     shutil.copy(DOCS / "conf.py", source)
+    shutil.copytree(DOCS / "teach", source / "teach")
     assets = ROOT / "ddpm_lite" / "assets"
     module, end = (assets / "scrubber.js").read_text(encoding="utf-8"), "export default { render };"
     if module.count(end) != 1 or "import " in module:

@@ -109,12 +109,16 @@ class Bench:
 
 def serve(lines: Iterator[str], say: Callable[[dict[str, Any]], None]) -> None:
     """Run the first cell, then judge one task a line, each in a fork."""
+    from ..checks import guard as rules
+
     start = json.loads(next(lines))
     setup: dict[str, Any] = {"__name__": "setup"}
     try:
         exec(compile(start["setup"], "<setup>", "exec"), setup)
     except BaseException as error:
         return say({"error": f"the first cell stopped with {type(error).__name__}: {error}"})
+    # Between the check and the answer stands judge's look at what was replaced: no call of the answer's.
+    rules.ALWAYS = (*rules.ALWAYS, "ddpm_lite.teach")
     changed = guard.snapshot()
     work, hide = (
         Path(start["work"]),

@@ -1,4 +1,4 @@
-"""The exercises of lesson 06: a batch, an update, a learning rate, an average of weights."""
+"""The exercises of lesson 06: a batch, an update, a learning rate (the average of weights: ``lesson_06b``)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..diffusion import GaussianDiffusion
 from .machinery import WrongAnswer, diagnose, exercise, fresh_generator
 
-__all__ = ["check_draw_batch", "check_learning_rate", "check_training_step", "check_update_average"]
+__all__ = ["check_draw_batch", "check_learning_rate", "check_training_step"]
 
 
 def _integer(low: int, high: int, generator: torch.Generator) -> int:
@@ -97,6 +97,29 @@ class _Probe(nn.Module):
         return a * x_t + b * t.view(-1, 1, 1, 1) / 10 + c
 
 
+class _Tables(GaussianDiffusion):
+    """A diffusion without the function that would be the answer."""
+
+    def loss(self, *arguments: Any, **named: Any) -> Tensor:
+        raise WrongAnswer("your answer calls diffusion.loss; here, write x_t and the loss yourself")
+
+
+class _Descent:
+    """Plain gradient descent, called as an optimizer of PyTorch; those take seconds to import."""
+
+    def __init__(self, model: _Probe, lr: float) -> None:
+        self.param_groups = [{"params": [model.weights], "lr": lr}]
+        self.weights, self.lr = model.weights, lr
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        self.weights.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        if self.weights.grad is not None:
+            self.weights.sub_(self.lr * self.weights.grad)
+
+
 def _losses(model: nn.Module, d: GaussianDiffusion, x_0: Tensor, t: Tensor, eps: Tensor) -> dict[str, Tensor]:
     """The loss under "", and that of each known mistake under its explanation."""
 
@@ -136,9 +159,9 @@ def _losses(model: nn.Module, d: GaussianDiffusion, x_0: Tensor, t: Tensor, eps:
 def check_training_step(answer: Callable[..., Any]) -> str:
     """Check ``training_step(model, optimizer, diffusion, x_0, t, eps) -> loss``: one update, called twice."""
     g, lr = fresh_generator(), 0.05
-    diffusion = GaussianDiffusion(torch.linspace(0.05, 0.4, 10), dtype=torch.float64)
+    diffusion = _Tables(torch.linspace(0.05, 0.4, 10), dtype=torch.float64)
     model = _Probe(0.2 + 0.3 * torch.rand(3, generator=g, dtype=torch.float64))
-    optimizer = torch.optim.SGD(model.parameters(), lr)
+    optimizer = _Descent(model, lr)
     reached, gradients = model.weights.detach().clone(), list[Tensor]()
     for call in (1, 2):
         x_0 = 0.3 + 0.5 * torch.rand(3, 1, 2, 2, generator=g, dtype=torch.float64)
@@ -147,7 +170,7 @@ def check_training_step(answer: Callable[..., Any]) -> str:
         losses = _losses(twin, diffusion, x_0, t, eps)
         gradients += torch.autograd.grad(losses[""], [twin.weights], retain_graph=True)
         got = answer(model, optimizer, diffusion, x_0.clone(), t.clone(), eps.clone())
-        again = answer(other, torch.optim.SGD(other.parameters(), lr), diffusion, x_0.clone(), t.clone(), eps.clone())
+        again = answer(other, _Descent(other, lr), diffusion, x_0.clone(), t.clone(), eps.clone())
         texts = {repr(torch.as_tensor(x).tolist()) for x in (got, again) if isinstance(x, (float, Tensor))}  # NaN too
         _refuse(len(texts) > 1, "the same inputs gave two losses: use the t and the eps that are given, draw none")
         diagnose(f"the loss of call {call}", got, losses.pop("").detach(), losses)
@@ -202,51 +225,3 @@ def check_learning_rate(answer: Callable[[int, int, int, float], float]) -> str:
     worst = int((got - right).abs().argmax()) + 1
     diagnose(f"learning rate / lr at k = {worst} of K = {K}, with w = {w},", got, right, mistakes)
     return "Slow at first, slow at last."
-
-
-@exercise
-def check_update_average(answer: Callable[[list[Tensor], list[Tensor], float, int], Any]) -> str:
-    """Check ``update_average(average, weights, decay, n)``: in place, ``d = min(decay, (1 + n) / (10 + n))``."""
-    g, decay, shapes, rows = fresh_generator(), 0.95, [(2, 3), (4,)], list[tuple[Tensor, Tensor, Tensor]]()
-    ages = (_integer(1, 20, g), _integer(2000, 3000, g))  # on either side of where the ramp ends, n = 170
-    for age in ages:
-        average = [torch.randn(shape, generator=g, dtype=torch.float64) for shape in shapes]
-        weights: list[Tensor] = [nn.Parameter(torch.randn(shape, generator=g, dtype=torch.float64)) for shape in shapes]
-        given, before, true = list(average), _flat(average), _flat(weights)
-        answer(average, weights, decay, age)
-        _refuse(not torch.equal(_flat(weights), true), "the weights themselves have changed: only read them")
-        _refuse([tuple(a.shape) for a in average] != shapes, "the averages have other shapes than before")
-        graph = "your average hangs on the graph of all updates before it: use torch.no_grad(), or w.detach()"
-        _refuse(any(a.requires_grad for a in average), graph)
-        new = "you put new tensors into the list; the tensors themselves must change, as a network holds those"
-        _refuse(any(a is not b for a, b in zip(average, given, strict=True)), new)
-        rows.append((before, true, _flat(average)))
-    old, now, got = (torch.cat(column) for column in zip(*rows, strict=True))
-    n = torch.tensor(ages).repeat_interleave(10).double()
-    second = torch.tensor(2 * (6 * [False] + 4 * [True]))  # the entries of the second tensor
-
-    def mix(share: Tensor | float) -> Tensor:
-        return share * old + (1 - share) * now
-
-    ramp, count = (1 + n) / (10 + n), "with n updates in the averages, d_n = (1 + n) / (10 + n)"
-    d = ramp.clamp(max=decay)
-    mistakes = {
-        "only the first tensor has changed: go through all of them": torch.where(second, old, mix(d)),
-        f"your d is that of the update before: {count}": mix((n / (9 + n)).clamp(max=decay)),
-        f"your d is that of the next update: {count}": mix(((2 + n) / (11 + n)).clamp(max=decay)),
-        "the average is as before: change its tensors in place, as with a.mul_(d).add_(w, alpha=1 - d)": old,
-        "the roles are swapped: the old average keeps the share d, the new weights come in with 1 - d": mix(1 - d),
-        "the average is the newest weights: nothing is kept of the old one": now,
-        "all weights so far count the same in yours; the newest should come in with 1 - d": mix(n / (n + 1)),
-        "old and new have one half each; d of the old is to be kept": mix(0.5),
-        "you add (1 - d) times the weights, and do not shrink the old average by d": old + (1 - d) * now,
-        "d is the smaller of decay and (1 + n) / (10 + n); yours is the larger": mix(ramp.clamp(min=decay)),
-        "d is decay from the start, or (10 + n) lacks its brackets; a young average should forget faster": mix(decay),
-        "your d is (1 + n) / (10 + n) for ever, and comes near 1; decay is its limit: take the smaller": mix(ramp),
-    }
-    diagnose("the average", got, mix(d), mistakes)
-    return "Sample with this one."
-
-
-def _flat(tensors: list[Any]) -> Tensor:
-    return torch.cat([tensor.detach().flatten() for tensor in tensors])

@@ -1,8 +1,7 @@
-"""The exercises of lesson 07: a step of Algorithm 2, the clip in its place, a shorter chain, a spoiled network."""
+"""The exercises of lesson 07: a step of Algorithm 2, the clip, a shorter chain (the last one is in ``lesson_07b``)."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from .machinery import WrongAnswer, diagnose, exercise, fresh_generator
 
-__all__ = ["check_clipped_mean", "check_reverse_step", "check_short_beta", "check_spoiled_variance"]
+__all__ = ["check_clipped_mean", "check_reverse_step", "check_short_beta"]
 
 
 def _tables(T: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -196,57 +195,3 @@ def check_short_beta(answer: Callable[[Tensor, list[int]], Tensor]) -> str:
     }
     diagnose("beta'", got, want, mistakes)
     return "GaussianDiffusion(beta') is the short chain; the network has to be told tau_k, not k."
-
-
-def _variance(
-    alpha_bar: Tensor, s: float, c: float, *, square: bool = True, last: bool = False, root: float = 0.5,
-    sigma: str = "beta", grow: bool = True, up: bool = False,
-) -> float:  # fmt: skip
-    """The recursion v_{t-1} = f_t^2 v_t + beta_t, from v_T = 1, no noise at t = 1; or one of its known mistakes."""
-    v, T = torch.ones((), dtype=torch.float64), len(alpha_bar) - 1
-    for t in range(1, T + 1) if up else range(T, 0, -1):
-        a_bar = alpha_bar[t]
-        a = a_bar / alpha_bar[t - 1]
-        eps_over_x = (1 - a_bar) ** root / (a_bar * s**2 + 1 - a_bar)
-        factor = (1 - (1 - a) / (1 - a_bar).sqrt() * c * eps_over_x) / (a.sqrt() if grow else 1)
-        noise = {"beta": 1 - a, "beta^2": (1 - a) ** 2, "tilde": (1 - a) * (1 - alpha_bar[t - 1]) / (1 - a_bar)}[sigma]
-        v = (factor**2 if square else factor) * v + (noise if t > 1 or last else 0)
-    return float(v)
-
-
-@exercise
-def check_spoiled_variance(answer: Callable[[Tensor, float, float], float]) -> str:
-    """Check ``spoiled_variance(alpha_bar, s, c)``: the variance of samples of N(0, s^2) with eps_hat times c."""
-    generator = fresh_generator()
-    _, alpha_bar = _tables(12, generator)
-    s = float(0.3 + 0.3 * torch.rand(1, generator=generator))
-    for c in (1.0, 1.1, 0.9):
-        want = _variance(alpha_bar, s, c)
-        mistakes = {
-            "this is the standard deviation; wanted is its square, the variance": math.sqrt(want),
-            "you add noise at t = 1; the last step has none": _variance(alpha_bar, s, c, last=True),
-            "a factor f in front of x_t multiplies the variance by f^2, not by f": _variance(
-                alpha_bar, s, c, square=False
-            ),
-            "this is the variance of the data; the samples of a chain with sigma_t^2 = beta_t have another": s**2,
-            "your eps_hat lacks a root: it is sqrt(1 - alpha_bar_t) x_t / (...)": _variance(alpha_bar, s, c, root=1),
-            "your steps add beta_tilde_t; here sigma_t^2 = beta_t": _variance(alpha_bar, s, c, sigma="tilde"),
-            "your steps add beta_t^2; beta_t is a variance already": _variance(alpha_bar, s, c, sigma="beta^2"),
-            "your factor lacks the division by sqrt(alpha_t)": _variance(alpha_bar, s, c, grow=False),
-            "you have s where s^2 should stand: s is the standard deviation of the data": _variance(
-                alpha_bar, math.sqrt(s), c
-            ),
-            "your loop runs from t = 1 up; the chain starts at T": _variance(alpha_bar, s, c, up=True),
-        }
-        if c != 1:
-            mistakes["c is not in your answer: the network answers c times the exact eps_hat"] = _variance(
-                alpha_bar, s, 1.0
-            )
-            mistakes["you divide by c; the network answers c times the exact eps_hat"] = _variance(alpha_bar, s, 1 / c)
-        as_tensor = {why: torch.tensor(value, dtype=torch.float64) for why, value in mistakes.items()}
-        got = answer(alpha_bar.clone(), s, c)
-        diagnose(f"the variance, c = {c:g},", got, torch.tensor(want, dtype=torch.float64), as_tensor, tol=1e-6)
-    return (
-        "Fresh noise lets a long chain forget the first error: with c = 0.8 and s = 0.5 the spread is "
-        "66 times too large in 20 cosine steps, 1.3 times in 1000."
-    )

@@ -92,6 +92,31 @@ def step_library(model: Any, optimizer: Any, diffusion: Any, x_0: Tensor, t: Ten
     return loss
 
 
+def step_by_hand(model: Any, optimizer: Any, diffusion: Any, x_0: Tensor, t: Tensor, eps: Tensor) -> Any:
+    """Image by image, the gradients added up."""
+    model.zero_grad()
+    total = 0.0
+    for i in range(len(t)):
+        k = int(t[i])
+        x_t = diffusion.sqrt_alpha_bar[k] * x_0[i : i + 1] + diffusion.sqrt_one_minus_alpha_bar[k] * eps[i : i + 1]
+        part = torch.nn.functional.mse_loss(model(x_t, t[i : i + 1]), eps[i : i + 1]) / len(t)
+        part.backward()
+        total += part.item()
+    optimizer.step()
+    return total
+
+
+def step_in_place(model: Any, optimizer: Any, diffusion: Any, x_0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+    signal, noise = (a.gather(0, t)[:, None, None, None] for a in (diffusion.alpha_bar, 1 - diffusion.alpha_bar))
+    x_0 *= signal**0.5
+    x_0 += noise**0.5 * eps
+    loss = torch.pow(model(x_0, t) - eps, 2).sum() / eps.numel()
+    optimizer.zero_grad(set_to_none=False)
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+
 def rate(
     warm: Callable[..., float] = lambda k, K, w: k / w,
     left: Callable[..., float] = lambda k, K, w: (K - k + 1) / (K - w),
@@ -183,7 +208,8 @@ RIGHT: list[tuple[Any, Callable[..., Any]]] = [
     (check_training_step, step()),
     (check_training_step, step(order="bsz")),
     (check_training_step, step(lambda eps, eps_hat, x_0: torch.nn.functional.mse_loss(eps_hat, eps))),
-    (check_training_step, step_library),
+    (check_training_step, step_by_hand),
+    (check_training_step, step_in_place),
     (check_learning_rate, rate()),
     (check_learning_rate, rate_branches),
     (check_learning_rate, rate_loose()),
@@ -193,6 +219,7 @@ RIGHT: list[tuple[Any, Callable[..., Any]]] = [
 ]
 
 WRONG: list[tuple[Any, Callable[..., Any], str]] = [
+    (check_training_step, step_library, "your answer calls diffusion.loss"),
     (
         check_update_average,
         lambda old, weights, decay, n: ema_update(decay)(old, weights, n),

@@ -2,8 +2,11 @@
 # make test      set up what the tests need, run everything that is tested             TEST_ARGS="-k data -x"
 # make test-browser       move every slider of every lesson in JupyterLab, and write the table of what was measured
 # make lessons   execute the lessons whose source changed, bring the README's table up to date
+# make exercises build the student files of the exercises from their sources, and what lessons share with them
+# make mutants   try every check on right answers and on mistakes that students make, print the score    MUTANTS_ARGS="check_alpha"
 # make figures   write figures/ anew
 # make site      the website, in site/: lessons executed in full, those that changed; needs Node.js with npm     SITE_ARGS="--fast 01"
+# make slides    the deck of the lecture, in runs/slides/; needs Node.js, executes the lessons whose sliders it shows    SLIDES_ARGS="--fast"
 # make colab-check        every lesson as Colab runs it, with its old ipywidgets and with this one
 # make address URL=...    make this the project's address, in badges, setup cells and papers
 #
@@ -14,8 +17,10 @@ VENV := .venv
 PY := $(VENV)/bin/python
 LAB_ARGS ?=
 TEST_ARGS ?=
+MUTANTS_ARGS ?=
 SLIDER_TABLE ?= runs/sliders.md
 SITE_ARGS ?=
+SLIDES_ARGS ?=
 
 # JupyterLab asks nobody whether to fetch its news: a lesson opens without a question, and without the network.
 SETTINGS := $(VENV)/share/jupyter/lab/settings
@@ -24,7 +29,7 @@ NO_NEWS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"
 # Child processes find the environment's programs by name.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: lab test test-browser lessons figures site colab-check address
+.PHONY: lab test test-browser lessons exercises mutants figures site slides colab-check address
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/lab.stamp
@@ -45,6 +50,12 @@ lessons: $(VENV)/dev.stamp
 	$(PY) notebooks/build.py build
 	$(PY) notebooks/build.py table
 
+exercises: $(VENV)/dev.stamp
+	$(PY) notebooks/exercises.py build
+
+mutants: $(VENV)/dev.stamp
+	$(PY) tests/mutants.py $(MUTANTS_ARGS)
+
 figures: $(VENV)/dev.stamp
 	$(PY) figures/build.py
 	$(PY) notebooks/build.py covers
@@ -52,6 +63,9 @@ figures: $(VENV)/dev.stamp
 
 site: $(VENV)/dev.stamp
 	$(PY) docs/make_site.py $(SITE_ARGS)
+
+slides: $(VENV)/dev.stamp
+	$(PY) docs/make_slides.py $(SLIDES_ARGS)
 
 colab-check: $(VENV)/colab.stamp
 	$(PY) -m pytest tests/test_colab.py -m "colab or not colab" $(TEST_ARGS)

@@ -218,12 +218,9 @@ def reference(source: Path) -> list[str]:
     return [f"reference/{module}" for module in names]
 
 
-def stage(pages: dict[Path, Path], paths: list[Path], source: Path, fast: bool) -> None:
-    """Prepare the folder that Sphinx reads."""
-    shutil.rmtree(source, ignore_errors=True)
-    shutil.copytree(DOCS / "_static", source / "_static")
-    shutil.copy(DOCS / "conf.py", source)
-    shutil.copytree(DOCS / "teach", source / "teach")
+def scripts_and_styles(source: Path) -> None:
+    """Put what sliders and formulas need into `source`/_static."""
+    (source / "_static").mkdir(parents=True, exist_ok=True)
     assets = ROOT / "ddpm_lite" / "assets"
     module, end = (assets / "scrubber.js").read_text(encoding="utf-8"), "export default { render };"
     if module.count(end) != 1 or "import " in module:
@@ -239,6 +236,14 @@ def stage(pages: dict[Path, Path], paths: list[Path], source: Path, fast: bool) 
     for font in (KATEX / "dist" / "fonts").glob("*.woff2"):
         shutil.copy(font, katex / "fonts")
 
+
+def stage(pages: dict[Path, Path], paths: list[Path], source: Path, fast: bool) -> None:
+    """Prepare the folder that Sphinx reads."""
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(DOCS / "_static", source / "_static")
+    shutil.copy(DOCS / "conf.py", source)
+    shutil.copytree(DOCS / "teach", source / "teach")
+    scripts_and_styles(source)
     known = {path.stem for path in paths}
     for path, folder in pages.items():
         stage_notebook(path, folder, source, "lessons/" if path in paths else "", fast, known)

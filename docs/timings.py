@@ -7,6 +7,7 @@ Only what stands between two marks is written; tests/test_teach_pages.py fails w
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from pathlib import Path
@@ -35,6 +36,7 @@ THREE_WEEKS = [
 ]
 
 
+@functools.cache
 def lessons() -> dict[str, tuple[rules.Header, list[tuple[str, str, int]]]]:
     """For each lesson its header, and its exercises: title, difficulty, minutes."""
     found = {}

@@ -6,6 +6,7 @@ import re
 import sys
 
 import pytest
+import yaml
 
 import build
 import rules
@@ -99,3 +100,20 @@ def test_commands_that_pages_name_exist() -> None:
     for verb in set(re.findall(r"ddpm_lite\.teach (\w+)", text)):
         assert (ROOT / "ddpm_lite" / "teach" / f"{verb}.py").exists(), verb
     assert rules.TAG in PAGES["index"] and rules.TAG in PAGES["setup"]
+
+
+def test_the_form_for_mistakes_knows_every_lesson() -> None:
+    form = yaml.safe_load((ROOT / ".github/ISSUE_TEMPLATE/wrong-or-unclear.yml").read_text(encoding="utf-8"))
+    fields = {part["id"]: part for part in form["body"] if "id" in part}
+    assert {"lesson", "cell", "what", "version"} <= set(fields)
+    assert all(part["validations"]["required"] for part in fields.values())
+    places = fields["lesson"]["attributes"]["options"]
+    numbers = [path.stem[:2] for path in build.lessons([])]
+    assert numbers and all(any(place.startswith(number) for place in places) for number in numbers)
+    kinds = {"markdown", "dropdown", "input", "textarea"}
+    assert {part["type"] for part in form["body"]} <= kinds and form["name"] and form["description"]
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    header = re.search(r"(?m)^\| lesson \|.*\|$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+    assert header
+    for column in [name.strip() for name in header[0].strip("|").split("|")]:
+        assert column in contributing.split("## Edit a lesson")[0], column

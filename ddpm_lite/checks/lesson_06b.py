@@ -157,7 +157,7 @@ def check_plot_loss_by_t(answer: Callable[..., Any]) -> str:
             _refuse(torch.allclose(x, torch.as_tensor(values).double(), atol=1e-5), why)
         raise WrongAnswer(f"your x should be the times {times}, got {[round(v, 3) for v in x.tolist()]}")
     diagnose("the loss over t", y[x.argsort()], *_losses_by_t(model, d, x_0, eps, times), tol=1e-5)
-    return "Try it on load_pretrained, with 64 digits and a logarithmic axis: the smallest t have most of the loss."
+    return "On load_pretrained it falls as t grows: where little noise hides in the image, it is hardest to tell."
 
 
 @torch.no_grad()

@@ -190,7 +190,9 @@ CLASS: dict[str, Student] = {
     "sue memory": Student(LOST, with_first("def alpha_bar(beta):\n    return torch.ones(10 * 2**30)")),
     "tom fork bomb": Student(LOST, with_first("import os\nwhile True:\n    os.fork()"), "os.fork"),
     "uma fork": Student(
-        LOST, with_first("import os\ntry:\n    os.fork()\nexcept Exception:\n    pass\n" + TABLE), "exercise 1, .*os.fork"
+        LOST,
+        with_first("import os\ntry:\n    os.fork()\nexcept Exception:\n    pass\n" + TABLE),
+        "exercise 1, .*os.fork",
     ),
     "vic removes": Student(
         LOST, with_first("import os, shutil\nshutil.rmtree(os.path.expanduser('~'))\n" + TABLE), "shutil.rmtree"
@@ -256,33 +258,21 @@ CLASS: dict[str, Student] = {
         "teach",
     ),
 }
-SMALL = [
-    "ada right",
-    "cem half",
-    "emil cumsum",
-    "kim no checks",
-    "ned colab",
-    "tom fork bomb",
-    "abe restores",
-    "ian exits",
-]
 
 
-def hand_in(released: Notebook, folder: Path, course: Path, names: list[str]) -> dict[str, Student]:
-    """Write the submissions of these students and of the mishaps; return what is expected, by the student's name."""
-    expected = {name: CLASS[name] for name in names}
-    whole = len(names) == len(CLASS)
-    for i, name in enumerate(names):
+def hand_in(released: Notebook, folder: Path, course: Path) -> dict[str, Student]:
+    """Write the submissions of the class and four more; return what is expected, by the student's name."""
+    expected = dict(CLASS)
+    for i, name in enumerate(CLASS):
         notebook = copy.deepcopy(released)
         expected[name].change(notebook)
         _write(folder, name, i, json.dumps(notebook).encode(), platform=i % 5)
-    if whole:
-        attack = put(copy.deepcopy(released), {**RIGHT, 1: to_gradebook(str(course.resolve()))})
-        _write(folder, "olaf gradebook", 90, json.dumps(attack).encode(), platform=0)
-        expected["olaf gradebook"] = Student(LOST, answering({}), "sqlite3")
-        late = put(copy.deepcopy(released), RIGHT)
-        (folder / "pialate_LATE_91_5000_homework.ipynb").write_text(json.dumps(late), "utf-8")
-        expected["pialate"] = Student(FULL, answering({}), late=True)
+    attack = put(copy.deepcopy(released), {**RIGHT, 1: to_gradebook(str(course.resolve()))})
+    _write(folder, "olaf gradebook", 90, json.dumps(attack).encode(), platform=0)
+    expected["olaf gradebook"] = Student(LOST, answering({}), "sqlite3")
+    late = put(copy.deepcopy(released), RIGHT)
+    (folder / "pialate_LATE_91_5000_homework.ipynb").write_text(json.dumps(late), "utf-8")
+    expected["pialate"] = Student(FULL, answering({}), late=True)
     broken = json.dumps(put(copy.deepcopy(released), RIGHT)).encode()[:900]
     _write(folder, "qi corrupt", 92, broken, platform=1)
     expected["qi corrupt"] = Student((0, 0, 0, 0), answering({}), "cut off or damaged")

@@ -413,7 +413,7 @@ def test_a_curve_is_found_by_its_label() -> None:
         curve(3, "signal")
     bare = Figure()
     bare.subplots().plot([1])
-    with pytest.raises(WrongAnswer, match="none of its 1 lines has a label"):
+    with pytest.raises(WrongAnswer, match="none of its lines has a label: axis.plot"):
         curve(bare, "signal")
 
 

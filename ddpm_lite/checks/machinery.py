@@ -148,10 +148,11 @@ def curve(figure: Any, label: str) -> tuple[Tensor, Tensor]:
     """The x and y, float64, of the line with this label in a matplotlib Figure, an Axes, or an array of Axes."""
     if figure is None:
         raise WrongAnswer("there is no figure: does your function return it?")
-    if isinstance(figure, (tuple, list)) and figure and hasattr(figure[0], "get_axes"):
+    if isinstance(figure, (tuple, list)) and figure and not hasattr(figure[0], "get_lines"):
         figure = figure[0]  # (figure, axes), as pyplot.subplots returns
-    axes = figure.get_axes() if hasattr(figure, "get_axes") and not hasattr(figure, "get_lines") else None
-    axes = list(getattr(figure, "flat", [figure])) if axes is None else axes
+    if hasattr(figure, "get_axes") and not hasattr(figure, "get_lines"):
+        figure = figure.get_axes()
+    axes = list(figure) if isinstance(figure, (tuple, list)) else list(getattr(figure, "flat", [figure]))
     if not all(hasattr(axis, "get_lines") for axis in axes):
         raise WrongAnswer(f"return a matplotlib Figure or Axes, got {type(figure).__name__}")
     lines = [line for axis in axes for line in axis.get_lines()]
@@ -159,7 +160,13 @@ def curve(figure: Any, label: str) -> tuple[Tensor, Tensor]:
     if len(found) != 1:
         names = ", ".join(repr(str(line.get_label())) for line in lines if not str(line.get_label()).startswith("_"))
         has = f"{len(found)} lines" if found else "no line"
-        there = f"its labels are {names}" if names else f"none of its {len(lines)} lines has a label" if lines else ""
+        there = (
+            f"its labels are {names}"
+            if names
+            else f"none of its lines has a label: axis.plot(x, y, label={label!r})"
+            if lines
+            else ""
+        )
         raise WrongAnswer(
             f"your figure has {has} with the label {label!r}" + (f"; {there}" if there else ": it has no lines at all")
         )

@@ -70,9 +70,7 @@ def read_built(path: Path) -> Any | None:
 def is_current(path: Path) -> bool:
     """Whether the built notebook is there, says what its source says, and was executed."""
     built = read_built(path)
-    return (
-        built is not None and not rules.check_pair(read_source(path), built) and not rules.check_built(built)
-    )
+    return built is not None and not rules.check_pair(read_source(path), built) and not rules.check_built(built)
 
 
 def execute(path: Path) -> float:
@@ -86,9 +84,7 @@ def execute(path: Path) -> float:
         notebook = combine_inputs_with_outputs(notebook, old, {"extension": ".py", "format_name": "percent"})
     notebook.metadata = nbformat.from_dict(KERNEL)
     for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict(
-            {k: v for k, v in cell.metadata.items() if k in rules.KEPT_METADATA}
-        )
+        cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k in rules.KEPT_METADATA})
     environment = {k: v for k, v in os.environ.items() if k != "DDPM_LITE_FAST"}
     client = NotebookClient(
         notebook,
@@ -132,7 +128,7 @@ def check(path: Path) -> list[str]:
     source, built = read_source(path), read_built(path)
     if not source.cells:
         return ["has no cells"]
-    problems = rules.check_anatomy(path.stem, source.cells) + rules.check_budget(source.cells)
+    problems = rules.check_anatomy(path.stem, source.cells) + rules.check_budget(path.stem, source.cells)
     if built is None:
         return [*problems, "was never built"]
     problems += rules.check_pair(source, built) + rules.check_built(built)
@@ -160,9 +156,7 @@ def build(paths: list[Path], force: bool) -> int:
         print(f"{path.stem}: {seconds:.0f} s, {path.with_suffix('.ipynb').stat().st_size / 1e6:.2f} MB")
         problems = check(path)
         if seconds > rules.SECONDS and path.stem not in rules.SLOW:
-            problems.append(
-                f"took {seconds:.0f} s: make it faster, or name it in pyproject.toml's slow_lessons"
-            )
+            problems.append(f"took {seconds:.0f} s: make it faster, or name it in pyproject.toml's slow_lessons")
         count += report(path, problems)
     return count
 
@@ -187,11 +181,12 @@ def stamp(url: str) -> None:
         if taken:  # two addresses would become one, and could not be told apart any more
             raise SystemExit(f"URL: got {url}, which stands in {', '.join(taken)} already, as another project's")
     for path, old in texts.items():
+        name = f"exercises/{path.stem}" if path.parent.name == "exercises" else path.stem
         if path.suffix == ".ipynb":
-            new = stamped_notebook(old, path.stem, url)
+            new = stamped_notebook(old, name, url)
         else:
             lesson = path.name == "CONTRIBUTING.md" or re.match(r"\d\d_", path.name)
-            new = rules.with_address(stamped_lesson(old, path.stem) if lesson else old, rules.ADDRESS, url)
+            new = rules.with_address(stamped_lesson(old, name) if lesson else old, rules.ADDRESS, url)
         if new != old:
             path.write_text(new, encoding="utf-8", newline="\n")
             written.append(str(path.relative_to(rules.ROOT)))
@@ -213,7 +208,7 @@ def stamped_lesson(text: str, name: str, comment: str = "# ") -> str:
     """A lesson's source, or the source of one of its cells, with the badge and the setup cell that it must have."""
     badge = rf"(?m)^{comment}\[!\[Open in Colab\]\(.*$"
     setup = r"(?ms)^import importlib\.util, subprocess, sys\n.*?\benable_custom_widget_manager\(\)\n"
-    if re.fullmatch(r"\d\d_\w+", name):
+    if re.fullmatch(r"(exercises/)?\d\d_\w+", name):
         text = re.sub(badge, lambda _: comment + rules.badge(name), text, count=1)
     return re.sub(setup, lambda _: rules.SETUP, text, count=1)
 
@@ -251,9 +246,7 @@ def cover(path: Path) -> bytes | None:
     from PIL import Image
 
     cells = [cell for cell in (read_built(path) or {"cells": []})["cells"] if cell.cell_type == "code"]
-    cells.sort(
-        key=lambda cell: "cover" not in cell.metadata.get("tags", [])
-    )  # stable: else in the lesson's order
+    cells.sort(key=lambda cell: "cover" not in cell.metadata.get("tags", []))  # stable: else in the lesson's order
     for output in (output for cell in cells for output in cell.outputs):
         if "image/png" in output.get("data", {}):
             image = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"]))).convert("RGB")

@@ -20,10 +20,9 @@ except ModuleNotFoundError:  # Python 3.10
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 ADDRESS: str = PROJECT["project"]["urls"]["Repository"]
-TAG = (
-    "v" + PROJECT["project"]["version"]
-)  # named by badges and setup cells, so that a lesson and its package agree
+TAG = "v" + PROJECT["project"]["version"]  # named by badges and setup cells, so that a lesson and its package agree
 SLOW: list[str] = PROJECT["tool"]["ddpm_lite"]["slow_lessons"]
+GALLERIES: list[str] = PROJECT["tool"]["ddpm_lite"]["galleries"]
 
 CELLS = range(25, 41)
 CODE_LINES, CODE_LINES_MEDIAN, CODE_WIDTH, SETUP_LINES = 30, 8, 100, 12
@@ -64,6 +63,18 @@ HEADER = re.compile(
     r"\*\*Minutes:\*\* (?P<minutes>\d+)"
 )
 EXERCISE = re.compile(r"^#+ Exercise (\d+): (.+) \((easy|medium|hard), (\d+) minutes\)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a lesson may be: cells, sliders, and exercises beside those of its set."""
+
+    cells: range
+    sliders: int
+    exercises: range
+
+
+LESSON, GALLERY = Budget(CELLS, SLIDERS, EXERCISES), Budget(range(25, 71), 14, range(0, 6))
 
 
 @dataclass(frozen=True)
@@ -116,6 +127,11 @@ def badge(name: str) -> str:
     owner_repo = ADDRESS.removeprefix("https://github.com/")
     link = f"https://colab.research.google.com/github/{owner_repo}/blob/{TAG}/notebooks/{name}.ipynb"
     return f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({link})"
+
+
+def budget(name: str) -> Budget:
+    """How long the lesson `name` may be."""
+    return GALLERY if name in GALLERIES else LESSON
 
 
 def read_header(source: str) -> Header:
@@ -173,9 +189,7 @@ def check_header(name: str, source: str) -> list[str]:
         return [str(error)]
     problems = []
     if header.title.split()[0].strip(",:") not in VERBS:
-        problems.append(
-            f"title {header.title!r} does not begin with a verb that notebooks/rules.py lists in VERBS"
-        )
+        problems.append(f"title {header.title!r} does not begin with a verb that notebooks/rules.py lists in VERBS")
     if header.badge != badge(name):
         problems.append("the badge does not open this lesson (run `python notebooks/build.py stamp`)")
     return problems
@@ -203,26 +217,25 @@ def check_anatomy(name: str, cells: list[Any]) -> list[str]:
     wanted = SECTIONS[1:] if name.startswith("00_") else SECTIONS
     problems += [f"has no section {section!r}" for section in wanted if section not in headings]
     numbers = [int(n) for n, *_ in EXERCISE.findall("\n".join(text))]
-    if len(numbers) not in EXERCISES or numbers != list(range(1, len(numbers) + 1)):
+    allowed = budget(name).exercises
+    if len(numbers) not in allowed or numbers != list(range(1, len(numbers) + 1)):
         problems.append(
-            f"exercises are numbered {numbers}; wanted 3 to 5, "
+            f"exercises are numbered {numbers}; wanted {allowed[0]} to {allowed[-1]}, "
             "each headed '### Exercise 1: Name (easy|medium|hard, N minutes)'"
         )
     return problems
 
 
-def check_budget(cells: list[Any]) -> list[str]:
-    """Where a lesson is too long, too dense, or written in a way that does not travel."""
-    problems, lines, sliders = [], [], 0
-    if len(cells) not in CELLS:
-        problems.append(f"has {len(cells)} cells, wanted {CELLS[0]} to {CELLS[-1]}")
+def check_budget(name: str, cells: list[Any]) -> list[str]:
+    """Where the lesson `name` is too long, too dense, or written in a way that does not travel."""
+    problems, lines, sliders, allowed = [], [], 0, budget(name)
+    if len(cells) not in allowed.cells:
+        problems.append(f"has {len(cells)} cells, wanted {allowed.cells[0]} to {allowed.cells[-1]}")
     for i, cell in enumerate(cells):
         if cell.cell_type == "markdown":
             if (words := count_words(cell.source)) > WORDS:
                 problems.append(f"cell {i}: {words} words, more than {WORDS}")
-            problems += [
-                f"cell {i}: no alternative text: {image}" for image in images_without_alt(cell.source)
-            ]
+            problems += [f"cell {i}: no alternative text: {image}" for image in images_without_alt(cell.source)]
             continue
         if cell.cell_type != "code":
             problems.append(f"cell {i}: a {cell.cell_type} cell")
@@ -243,11 +256,9 @@ def check_budget(cells: list[Any]) -> list[str]:
             except SyntaxError as error:
                 problems.append(f"cell {i}: does not parse: {error}")
     if lines and statistics.median(lines) > CODE_LINES_MEDIAN:
-        problems.append(
-            f"the median code cell has {statistics.median(lines):g} lines, more than {CODE_LINES_MEDIAN}"
-        )
-    if sliders > SLIDERS:
-        problems.append(f"{sliders} sliders, more than {SLIDERS}")
+        problems.append(f"the median code cell has {statistics.median(lines):g} lines, more than {CODE_LINES_MEDIAN}")
+    if sliders > allowed.sliders:
+        problems.append(f"{sliders} sliders, more than {allowed.sliders}")
     return problems
 
 
@@ -274,9 +285,7 @@ def check_built(built: Any) -> list[str]:
         if any(output.output_type == "error" for output in outputs):
             problems.append(f"cell {i}: the stored output is an error")
         if any(WIDGET_VIEW in output.get("data", {}) for output in outputs):
-            problems.append(
-                f"cell {i}: the view of a widget is stored; build the lesson, which keeps its text only"
-            )
+            problems.append(f"cell {i}: the view of a widget is stored; build the lesson, which keeps its text only")
     if "widgets" in built.metadata:
         problems.append("widget state is stored in metadata.widgets (GitHub may refuse the file)")
     return problems

@@ -55,9 +55,7 @@ def as_percent(cells: list[tuple[str, str]]) -> str:
     """Cells as a .py in percent format."""
     parts = []
     for kind, source in cells:
-        body = (
-            "\n".join(f"# {line}".rstrip() for line in source.splitlines()) if kind == "markdown" else source
-        )
+        body = "\n".join(f"# {line}".rstrip() for line in source.splitlines()) if kind == "markdown" else source
         parts.append(f"# %% [markdown]\n{body}\n" if kind == "markdown" else f"# %%\n{body}\n")
     return "\n".join(parts)
 
@@ -138,6 +136,42 @@ def test_the_checker_names_what_is_wrong_in_a_source(tmp_path: Path, change: str
     assert any(expected in problem for problem in problems), problems
 
 
+def as_gallery(cells: Cells) -> Cells:
+    """A change that no lesson may have and a gallery may: 44 cells, no exercise, four sliders."""
+    cells = [cell for cell in cells if "Exercise " not in cell[1]]
+    return [*code(3, SLIDERS)(cells), *[("code", "1")] * 19]
+
+
+GALLERY_CHANGES: dict[str, tuple[Callable[[Cells], Cells], str]] = {
+    "too few cells": (lambda cells: cells[:2] + cells[6:], "has 24 cells, wanted 25 to 70"),
+    "too many cells": (lambda cells: as_gallery(cells) + [("code", "1")] * 27, "has 71 cells, wanted 25 to 70"),
+    "too many sliders": (code(3, "scrub(a)\n" * 15), "15 sliders, more than 14"),
+    "exercises out of order": (text(23, "### Exercise 3: Think (easy, 5 minutes)"), "wanted 0 to 5"),
+    "wordy": (text(2, "word " * 81), "81 words, more than 80"),
+    "no references": (text(27, "## Links"), "no section 'References'"),
+}
+
+
+def test_a_gallery_may_be_longer_than_a_lesson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_pair(tmp_path, as_gallery(small_lesson()))
+    assert len(build.check(path)) == 3  # cells, sliders, exercises
+    monkeypatch.setattr(rules, "GALLERIES", [NAME])
+    assert build.check(path) == []
+    assert build.check(write_pair(tmp_path, small_lesson())) == []
+
+
+@pytest.mark.parametrize("change", GALLERY_CHANGES)
+def test_a_gallery_has_limits_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    monkeypatch.setattr(rules, "GALLERIES", [NAME])
+    edit, expected = GALLERY_CHANGES[change]
+    problems = build.check(write_pair(tmp_path, edit(small_lesson())))
+    assert any(expected in problem for problem in problems), problems
+
+
+def test_galleries_exist() -> None:
+    assert set(rules.GALLERIES) <= {path.stem for path in build.lessons()}
+
+
 def cell_of(built: Any, i: int) -> Any:
     return [cell for cell in built.cells if cell.cell_type == "code"][i]
 
@@ -169,9 +203,7 @@ BUILT_CHANGES: dict[str, tuple[Callable[[Any], object], str]] = {
     "widget view": (store_view, "view of a widget"),
     "widget state": (lambda built: built.metadata.update(widgets={"state": {}}), "metadata.widgets"),
     "large": (
-        lambda built: cell_of(built, 2).update(
-            outputs=[nbformat.v4.new_output("stream", text="x" * 1_100_000)]
-        ),
+        lambda built: cell_of(built, 2).update(outputs=[nbformat.v4.new_output("stream", text="x" * 1_100_000)]),
         "MB, more than 1",
     ),
 }

@@ -23,6 +23,7 @@ from .base import (
     use_style,
 )
 from .bound import plot_bound_terms, plot_clouds, plot_latent_models, plot_scores, plot_target_weights
+from .museum import CloudPicture, plot_exhibit
 from .network import AttentionPicture, EmbeddingPicture, plot_costs, plot_unet
 from .posterior import (
     PosteriorPicture,
@@ -50,6 +51,7 @@ __all__ = [
     "STYLE",
     "SYMBOLS",
     "AttentionPicture",
+    "CloudPicture",
     "EmbeddingPicture",
     "LivePicture",
     "PosteriorPicture",
@@ -66,6 +68,7 @@ __all__ = [
     "plot_clouds",
     "plot_costs",
     "plot_error_factors",
+    "plot_exhibit",
     "plot_gaussian_distance",
     "plot_history",
     "plot_images",

@@ -4,6 +4,8 @@
 # make lessons   execute the lessons whose source changed, bring the README's table up to date
 # make exercises build the student files of the exercises from their sources, and what lessons share with them
 # make mutants   try every check on right answers and on mistakes that students make, print the score    MUTANTS_ARGS="check_alpha"
+# make assignments TO=~/course      an nbgrader course of all sets of exercises, there     RELEASE_ARGS="01 --due 2027-01-31T23:59"
+# make class-check        every set of exercises released and graded, beside the class of 44 that make test grades
 # make figures   write figures/ anew
 # make site      the website, in site/: lessons executed in full, those that changed; needs Node.js with npm     SITE_ARGS="--fast 01"
 # make slides    the deck of the lecture, in runs/slides/; needs Node.js, executes the lessons whose sliders it shows    SLIDES_ARGS="--fast"
@@ -20,6 +22,7 @@ TEST_ARGS ?=
 MUTANTS_ARGS ?=
 SLIDER_TABLE ?= runs/sliders.md
 SITE_ARGS ?=
+RELEASE_ARGS ?=
 SLIDES_ARGS ?=
 
 # JupyterLab asks nobody whether to fetch its news: a lesson opens without a question, and without the network.
@@ -29,7 +32,7 @@ NO_NEWS := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"
 # Child processes find the environment's programs by name.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: lab test test-browser lessons exercises mutants figures site slides colab-check address
+.PHONY: lab test test-browser lessons exercises mutants figures site slides colab-check class-check assignments address
 .DELETE_ON_ERROR:
 
 lab: $(VENV)/lab.stamp
@@ -70,6 +73,12 @@ slides: $(VENV)/dev.stamp
 colab-check: $(VENV)/colab.stamp
 	$(PY) -m pytest tests/test_colab.py -m "colab or not colab" $(TEST_ARGS)
 
+assignments: $(VENV)/teach.stamp
+	$(PY) -m ddpm_lite.teach release $(RELEASE_ARGS) --to $(if $(TO),$(TO),$(error name the folder: make assignments TO=~/course))
+
+class-check: $(VENV)/dev.stamp
+	$(PY) -m pytest tests/test_teach_grade.py -m "classroom or not classroom" --durations=0 $(TEST_ARGS)
+
 address: $(VENV)/dev.stamp
 	$(PY) notebooks/build.py stamp --url '$(URL)'
 
@@ -77,9 +86,13 @@ $(VENV)/lab.stamp: pyproject.toml | $(PY)
 	$(PY) -m pip install --disable-pip-version-check -e ".[lab]"
 	touch $@
 
+$(VENV)/teach.stamp: pyproject.toml | $(PY)
+	$(PY) -m pip install --disable-pip-version-check -e ".[lab,teach]"
+	touch $(VENV)/lab.stamp $@
+
 $(VENV)/dev.stamp: pyproject.toml | $(PY)
 	$(PY) -m pip install --disable-pip-version-check -e ".[dev]"
-	touch $(VENV)/lab.stamp $@
+	touch $(VENV)/lab.stamp $(VENV)/teach.stamp $@
 
 $(VENV)/colab.stamp: $(VENV)/dev.stamp
 	PYTHONPATH=notebooks $(PY) tests/as_in_colab.py $(VENV)/colab

@@ -105,13 +105,12 @@ def _check(task: Task, namespace: dict[str, Any], output: io.StringIO) -> tuple[
     output.truncate()
     try:
         exec(compile(task.check, f"<check {task.exercise}>", "exec"), namespace)
-    except NotImplementedError:
-        return "missing", "not attempted"
-    except AssertionError as error:  # WrongAnswer is one
-        words = _text(error, bare=type(error).__name__ == "WrongAnswer")
-        return ("missing" if words == "not attempted" else "wrong"), words
     except BaseException as error:
-        return "wrong", f"your code stopped with {_text(error)}"
+        kind = type(error).__name__
+        if kind in ("NotAttempted", "NotImplementedError"):
+            return "missing", "not attempted"
+        words = _text(error, bare=kind == "WrongAnswer")
+        return "wrong", words if isinstance(error, AssertionError) else f"your code stopped with {words}"
     said = output.getvalue()
     if "Not attempted yet." in said:
         return "missing", "not attempted"

@@ -5,58 +5,77 @@ A module of answers holds RIGHT, a list of (check, answer), and WRONG, a list of
 
 from __future__ import annotations
 
-import importlib
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+import mutants
 from answers import lesson_00, lesson_03, lesson_07
 from ddpm_lite import GaussianDiffusion, checks, cosine_beta_schedule, ddim_steps, ddpm_steps, linear_beta_schedule
-from ddpm_lite.checks import WrongAnswer
+from ddpm_lite.checks import WrongAnswer, choice
 
-LESSONS = sorted(path.stem for path in (Path(__file__).parent / "answers").glob("lesson_*.py"))
-MODULES = {name: importlib.import_module(f"answers.{name}") for name in LESSONS}
-RIGHT: list[tuple[str, Any, Any]] = [(name, *case) for name, module in MODULES.items() for case in module.RIGHT]
-WRONG: list[tuple[str, Any, Any, str]] = [(name, *case) for name, module in MODULES.items() for case in module.WRONG]
-CHECKS = [getattr(checks, name) for name in checks.__all__ if name.startswith("check_")]
+CASES = mutants.load()
+RIGHT = [(name, answer) for name, cases in CASES.items() for answer in cases.right]
+WRONG = [(name, answer, message) for name, cases in CASES.items() for answer, message in cases.wrong]
 
 
-def rounds(lesson: str) -> range:
-    """Inputs are drawn anew, so an answer is tried five times; once in lesson 00, whose checks sample digits."""
-    return range(1 if lesson == "lesson_00" else 5)
-
-
-@pytest.mark.parametrize("lesson, check, answer", RIGHT)
-def test_right_answers_pass(lesson: str, check: Any, answer: Any, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name, answer", RIGHT)
+def test_right_answers_pass(name: str, answer: Any, capsys: pytest.CaptureFixture[str]) -> None:
     before = torch.get_rng_state()
-    for _ in rounds(lesson):
-        check(answer)
+    for _ in range(CASES[name].rounds(5)):
+        getattr(checks, name)(answer)
         assert capsys.readouterr().out.startswith("Correct. ")
     assert torch.equal(before, torch.get_rng_state()), "the check draws from the global generator"
 
 
-@pytest.mark.parametrize("lesson, check, answer, message", WRONG, ids=[f"{c[1].__name__}-{c[3][:20]}" for c in WRONG])
-def test_known_mistakes_are_named(lesson: str, check: Any, answer: Any, message: str) -> None:
-    for _ in rounds(lesson):
+@pytest.mark.parametrize("name, answer, message", WRONG, ids=[f"{name}-{message[:20]}" for name, _, message in WRONG])
+def test_known_mistakes_are_named(name: str, answer: Any, message: str) -> None:
+    for _ in range(CASES[name].rounds(5)):
         with pytest.raises(WrongAnswer, match=message):
-            check(answer)
+            getattr(checks, name)(answer)
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_a_stub_counts_as_not_attempted(check: Any, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", mutants.NAMES)
+def test_a_stub_counts_as_not_attempted(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     def stub(*arguments: Any) -> Any:
         raise NotImplementedError
 
-    check(stub)
-    assert capsys.readouterr().out == "Not attempted yet.\n"
+    check = getattr(checks, name)
+    takes_a_function = check.__annotations__["answer"].startswith("Callable")
+    check(...)
+    check(stub if takes_a_function else choice(..., because=...))
+    assert capsys.readouterr().out == "Not attempted yet.\n" * 2
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_every_check_is_tried_on_two_right_answers_and_three_mistakes(check: Any) -> None:
-    assert sum(c is check for _, c, _ in RIGHT) >= 2 and sum(c is check for _, c, *_ in WRONG) >= 3
+READY = {"00", "01"}  # the sets that are finished
+
+
+@pytest.mark.parametrize("name", [n for n, cases in CASES.items() if cases.lesson[7:9] in READY])
+def test_every_check_is_tried_on_three_right_answers_and_eight_mistakes(name: str) -> None:
+    """Eight mistakes, each with a message of its own; the one that fits any mistake may stand for one of them."""
+    cases = CASES[name]
+    assert len({id(answer) for answer in cases.right}) >= 3
+    general = any(mutants.GENERIC in message for _, message in cases.wrong)
+    assert cases.specific() + general >= 8
+
+
+def test_the_table_of_mutants_finds_what_it_should(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One right answer that is rejected, one mistake that is accepted, one that gets another one's message."""
+    cases = mutants.Cases("lesson_01", list(CASES["check_alpha_bar"].right), list(CASES["check_alpha_bar"].wrong))
+    total = len(cases.right) + len(cases.wrong)
+    assert mutants.judge("check_alpha_bar", cases, 1) == (len(cases.right), len(cases.wrong), [])
+    cases.right.append(lambda beta: beta)
+    cases.wrong += [(cases.right[0], "Correct"), (cases.wrong[0][0], cases.wrong[1][1])]
+    accepted, rejected, failures = mutants.judge("check_alpha_bar", cases, 1)
+    assert accepted + rejected == total and len(failures) == 3
+    monkeypatch.setattr(mutants, "load", lambda: {"check_alpha_bar": cases})
+    assert mutants.main(["--rounds", "1"]) == 1
+    out = capsys.readouterr().out
+    assert f"{total / (total + 3):5.0%}\n" in out and "right answer 3 is told: alpha_bar has T entries" in out
 
 
 def test_the_numbers_that_the_checks_of_lesson_00_tell() -> None:

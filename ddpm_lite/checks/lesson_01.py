@@ -66,6 +66,10 @@ def check_half_signal(answer: Callable[[Tensor], int]) -> str:
             "your t is one too large: entry t of the table belongs to t, with no 1 to add": first(1 / 4) + 1,
             "your t is where the noise rate first exceeds 1/2; the question is about the signal rate": first(3 / 4),
             "your t is where the SNR falls below 1/2; the signal rate is the square root of alpha_bar": first(1 / 3),
+            "you squared alpha_bar; the signal rate is its square root": first(1 / math.sqrt(2)),
+            "you counted the t below 1/2; wanted is the first of them": T + 1 - first(1 / 4),
+            "your t is T, the last one below 1/2; wanted is the first": torch.tensor(T),
+            "you return the signal rate; wanted is the t that it belongs to": alpha_bar[first(1 / 4)].sqrt(),
         }
         diagnose("the t that you read", answer(alpha_bar.clone()), first(1 / 4), mistakes)
     return "Linear at T = 1000: t = 369. Cosine: t = 665."
@@ -87,6 +91,13 @@ def check_zero_terminal(answer: Callable[[Tensor], Tensor]) -> str:
         ),
         "you took a_T off and stopped: the table should still begin at 1, so divide by 1 - a_T": (a - a[-1]) ** 2,
         "you set the last entry to 0 and left the others: the last step then removes all the signal at once": cut,
+        "your table runs from 0 to 1; it is to begin at 1 and end at 0": ((1 - a) / (1 - a[-1])) ** 2,
+        "you took alpha_bar_T off, not a_T, and did not divide: the map is for a, the square root, and keeps its 1": (
+            alpha_bar - alpha_bar[-1]
+        ),
+        "you divide by a_T; for a_0 = 1 to stay, divide by 1 - a_T": ((a - a[-1]) / a[-1]) ** 2,
+        "you returned 1 - alpha_bar, the variance of the noise": 1 - want,
+        "you divide by 1 - alpha_bar_T; with a the divisor is 1 - a_T": ((a - a[-1]) / (1 - alpha_bar[-1])) ** 2,
         "you kept a_1 in place, as Lin et al. do; here a_0 = 1 is the end that stays": lin**2,
     }
     diagnose("alpha_bar", answer(alpha_bar.clone()), want, mistakes)
@@ -120,9 +131,22 @@ def check_smallest_beta_T(answer: Callable[[int, float], float]) -> str:
             "your answer is the sum of the beta_t; beta_T, the last of them, is wanted": (
                 T * (1e-4 + _smallest_beta_T(T, snr)) / 2
             ),
+            "this is the beta_T of T = 1000; use the T that you are given": _smallest_beta_T(1000, snr),
+            "your search ended at beta_1: it moves the wrong end. A larger beta_T makes the SNR smaller": 1e-4,
+            "this is the SNR that your schedule ends with; wanted is its beta_T": snr,
         }
+        if T == other:
+            mistakes["this is the beta_T of T = 200; use the T that you are given"] = _smallest_beta_T(200, snr)
+            mistakes["this is the beta_T of an SNR of 1e-4; use the limit that you are given"] = _smallest_beta_T(
+                T, 1e-4
+            )
         wrong = {why: torch.tensor(value, dtype=torch.float64) for why, value in mistakes.items()}
         got, want = answer(T, snr), _smallest_beta_T(T, snr)
+        if isinstance(got, (int, float)) and 0.9 < got <= 1:
+            raise WrongAnswer(
+                f"with beta_T = {got:.3g} one step destroys everything: your search moves the wrong end. A larger "
+                "beta_T makes the SNR smaller"
+            )
         if isinstance(got, (int, float)) and 2e-4 < abs(got - want) < 1.5e-3:
             raise WrongAnswer(f"{got:.5g} is close, but too coarse: answer to within 0.0002 of the smallest beta_T")
         diagnose(f"beta_T for T = {T}, SNR {snr:g}", got, torch.tensor(want, dtype=torch.float64), wrong, tol=2e-4)

@@ -33,6 +33,16 @@ def by_steps(diffusion: Any, model: Any, seed: int) -> Tensor:
     return x
 
 
+def by_hand(diffusion: Any, model: Any, seed: int) -> Tensor:
+    """DDIM written out, on the times that the library takes."""
+    x = torch.randn(SHAPE, generator=seeded(seed))
+    times = [step.t for step in ddim_steps(diffusion, model, SHAPE, n_steps=10, generator=seeded(0))]
+    for t, s in zip(times, [*times[1:], 0], strict=True):
+        x0_hat = diffusion.predict_x0(x, t, model(x, torch.full((4,), t))).clamp(-1, 1)
+        x = diffusion.q_sample(x0_hat, s, diffusion.predict_eps(x, t, x0_hat)) if s else x0_hat
+    return x
+
+
 def with_global_noise(diffusion: Any, model: Any, seed: int) -> Tensor:
     return sample(diffusion, model, SHAPE, n_steps=10, x_T=torch.randn(SHAPE))
 
@@ -54,6 +64,23 @@ def counted(run: Callable[..., object], model: Any) -> int:
 
     run(counter)
     return sum(seen)
+
+
+def counted_in_a_model(run: Callable[..., object], model: Any) -> Tensor:
+    """A torch module around the model, with a buffer that counts."""
+
+    class Counting(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("n", torch.zeros((), dtype=torch.int64))
+
+        def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+            self.n += x_t.size(0)
+            return model(x_t, t)
+
+    counting = Counting()
+    run(counting)
+    return counting.n
 
 
 class Counter:
@@ -105,6 +132,14 @@ def moments_by_rates(diffusion: Any, mean: float, variance: float, t: int) -> li
     return [signal * mean, signal**2 * variance + noise**2]
 
 
+def moments_by_sampling_two_values(diffusion: Any, mean: float, variance: float, t: int) -> tuple[Any, Any]:
+    """A pixel that is mean +- sqrt(variance), a noise that is +- 1: all four cases, exactly."""
+    x_0 = torch.tensor([1.0, 1.0, -1.0, -1.0], dtype=torch.float64) * variance**0.5 + mean
+    eps = torch.tensor([1.0, -1.0, 1.0, -1.0], dtype=torch.float64)
+    x_t = diffusion.q_sample(x_0.view(4, 1, 1, 1), t, eps.view(4, 1, 1, 1))
+    return x_t.mean(), x_t.var(correction=0)
+
+
 def moments(mean: Callable[..., Any], variance: Callable[..., Any]) -> Callable[..., Any]:
     """An answer from a = alpha_bar_t, b = alpha_bar_{t-1}, m, v."""
 
@@ -126,10 +161,13 @@ def right_variance(a: Tensor, b: Tensor, m: float, v: float) -> Tensor:
 RIGHT = [
     (check_digits_from_seed, by_sample),
     (check_digits_from_seed, by_steps),
+    (check_digits_from_seed, by_hand),
     (check_count_evaluations, counted),
     (check_count_evaluations, counted_by_class),
+    (check_count_evaluations, counted_in_a_model),
     (check_noised_moments, moments_by_table),
     (check_noised_moments, moments_by_rates),
+    (check_noised_moments, moments_by_sampling_two_values),
 ]
 WRONG: list[tuple[Any, Any, str]] = [
     (check_digits_from_seed, with_global_noise, "two calls with the same seed"),

@@ -66,7 +66,7 @@ def check_spoiled_variance(answer: Callable[[Tensor, float, float], float]) -> s
             mistakes["you divide by c; the network answers c times the exact eps_hat"] = _variance(alpha_bar, s, 1 / c)
         as_tensor = {why: torch.tensor(value, dtype=torch.float64) for why, value in mistakes.items()}
         got = answer(alpha_bar.clone(), s, c)
-        diagnose(f"the variance, c = {c:g},", got, torch.tensor(want, dtype=torch.float64), as_tensor, tol=1e-6)
+        diagnose(f"the variance, c = {c:g},", got, torch.tensor(want, dtype=torch.float64), as_tensor, tol=1e-5)
     return (
         "Fresh noise lets a long chain forget the first error: with c = 0.8 and s = 0.5 the spread is "
         "66 times too large in 20 cosine steps, 1.3 times in 1000."
@@ -104,8 +104,8 @@ def check_ddim(answer: Callable[..., Any]) -> str:
 
         def noise(drawn: list[Tensor] = drawn) -> Tensor:
             drawn.append(torch.randn(x_T.shape, generator=g, dtype=torch.float64))
-            if len(drawn) > 2 * len(tau):
-                raise WrongAnswer(f"you draw noise more than {2 * len(tau)} times in {len(tau)} steps; once is enough")
+            if len(drawn) > 4 * len(tau):
+                raise WrongAnswer(f"you draw noise more than {4 * len(tau)} times in {len(tau)} steps; once is enough")
             return drawn[-1].clone()
 
         result = answer(model, x_T.clone(), alpha_bar.clone(), list(tau), eta, noise)

@@ -37,7 +37,8 @@ def judge_calls(calls: list[tuple[Tensor, int, Tensor]], tau: list[int], result:
             if told == wrong:
                 raise WrongAnswer(why)
         raise WrongAnswer(f"the network should be asked at t = {down}, you asked at {told}")
-    if not torch.allclose(calls[0][0], x_T, atol=1e-5):
+    first = calls[0][0]
+    if first.shape != x_T.shape or not torch.allclose(first.double(), x_T, atol=1e-5):
         raise WrongAnswer("the network should see x_T itself first; you showed it something else")
     if result is None:
         raise WrongAnswer("your function returns None: does it return the last x?")
@@ -50,7 +51,7 @@ def judge_step(
     tau: list[int],
 ) -> None:  # fmt: skip
     """Raise unless ``after`` is the step from x at t to s, with one of the noises that were drawn."""
-    a = alpha_bar[t]
+    a, x, eps_hat = alpha_bar[t], x.double(), eps_hat.double()
     x0_hat = (x - (1 - a).sqrt() * eps_hat) / a.sqrt()
 
     def variance(b: Tensor, eta: float = eta) -> Tensor:
@@ -93,8 +94,11 @@ def judge_step(
             "your step ends at k - 1, which counts the kept times; it goes to tau_{k-1}": step(
                 z, alpha_bar[tau.index(t)]
             ),
-            "your step ends where it began, at t: its rates are those of s, the kept time before": step(z, a, v=0 * a),
-            "you added no noise; with eta > 0 each step but the last has sigma z": step(none),
+            "your step leaves x where it was: x0_hat comes from x_t with the rates of t, and goes into x_s with those "
+            "of s, the kept time before": x,
+            "your walk is that of eta = 0, whatever eta is; each step but the last has noise, sigma z": step(
+                z, v=0 * v
+            ),
             "you left sigma^2 out of the direction: eps_hat has sqrt(1 - alpha_bar_s - sigma^2), or there is too much "
             "noise in all": step(z, less=0 * v),
             "you take sigma from 1 - alpha_bar_s; take sigma^2": step(z, less=v.sqrt()),
@@ -122,9 +126,6 @@ def judge_step(
                 z, image=(x + (1 - a).sqrt() * eps_hat) / a.sqrt()
             ),
             "your x0_hat lacks the root of 1 - alpha_bar_t": step(z, image=(x - (1 - a) * eps_hat) / a.sqrt()),
-            "your x0_hat has the rates of s; it comes from x_t, with those of t": step(
-                z, image=(x - (1 - b).sqrt() * eps_hat) / b.sqrt()
-            ),
             "x0_hat comes in whole; it has the rate sqrt(alpha_bar_s)": step(z, scale=one),
             "x0_hat comes in with alpha_bar_s; its rate is the root": step(z, scale=b),
             "x0_hat comes in with sqrt(alpha_bar_t), the rate of where you are; you go to s": step(z, scale=a.sqrt()),

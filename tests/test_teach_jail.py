@@ -117,7 +117,7 @@ def bench() -> Iterator[Bench]:
 
 
 def test_a_bench_judges_one_answer_after_the_other(bench: Bench) -> None:
-    assert {"memory", "files", "processes", "network"} == {*bench.taken}
+    assert {"memory", "files", "processes", "network"} <= {*bench.taken}
     assert bench.judge(Task(1, RIGHT, ["alpha_bar"], CHECK)).kind == "right"
     wrong = bench.judge(Task(1, RIGHT.replace("cumprod", "cumsum"), ["alpha_bar"], CHECK))
     assert wrong.kind == "wrong" and "cumsum" in wrong.message

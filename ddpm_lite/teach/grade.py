@@ -40,6 +40,7 @@ examples:
 GUARANTEES = {
     "memory": "memory is limited",
     "files": "no file outside of a small disk in memory can be changed",
+    "hidden": "solutions and the files of other students cannot be seen",
     "processes": "no process can be started",
     "network": "no network can be reached",
 }
@@ -163,7 +164,7 @@ def grade_set(
         with _borrowed(benches) as bench:
             missing = [text for name, text in GUARANTEES.items() if name not in bench.taken]
             if missing:
-                print(f"warning: this system does not see to it that {', that '.join(missing)}")
+                print(f"note: this system does not see to it that {', that '.join(missing)}; see docs/teach/grading.md")
             rules = Rules(_reference(bench, exercises, args.seconds), frozenset(args.accept))
 
         def work(result: Result, notebook: dict[str, Any]) -> Result:

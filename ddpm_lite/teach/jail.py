@@ -61,7 +61,7 @@ def enter(work: Path, hide: Sequence[Path], *, seconds: int, memory_mb: int) -> 
     """Give up all that foreign code could do harm with, and return what the system really took away.
 
     work: the folder that may be written; hide: folders that shall look empty. The names returned are "memory", "files"
-    (all but ``work`` is only read, and ``hide`` is empty), "processes", "network".
+    (all but ``work`` is only read), "hidden" (``hide`` is empty), "processes", "network".
     """
     done = []
     os.chdir(work)
@@ -77,6 +77,7 @@ def enter(work: Path, hide: Sequence[Path], *, seconds: int, memory_mb: int) -> 
         limit("NPROC", 0)  # root is exempt
         return done
     own_files = _seal_files(work, hide)
+    done += ["hidden"] if own_files else []
     if _filter_calls(writing=own_files):
         done += ["files", "processes", "network"]  # without a name space of its own, it can write nowhere at all
     else:

@@ -132,7 +132,8 @@ def slide_html(slide: dict[str, Any], lesson: Any, out: Path, formulas: Formulas
     title = re.sub("</?p>", "", to_html(slide["title"], formulas.place)).strip()
     notes = f'<aside class="notes">{html.escape(slide["notes"])}</aside>' if "notes" in slide else ""
     where = f"lesson {slide['lesson']}" if "lesson" in slide else ""
-    return f'<section><h2>{title}<small>{where}</small></h2>\n<div class="text">{text}</div>\n{shown}{notes}</section>'
+    head = f"<h2><span>{title}</span><small>{where}</small></h2>"
+    return f'<section>{head}\n<div class="text">{text}</div>\n{shown}{notes}</section>'
 
 
 def load(number: str, moves: bool, work: Path, fast: bool, package: str) -> tuple[Path, Any, Path | None]:
@@ -164,8 +165,8 @@ def make(deck_file: Path, out: Path, work: Path, fast: bool) -> None:
     slides = [slide_html(slide, lessons.get(slide.get("lesson", "")), out, formulas) for slide in deck["slide"]]
     page = (DOCS / "slides.html").read_text(encoding="utf-8")
     for key in ("title", "subtitle"):
-        page = page.replace(key.upper(), html.escape(deck.get(key, "")))
-    page = formulas.fill(page.replace("SLIDES", "\n".join(slides)))
+        page = page.replace(f"@{key}@", html.escape(deck.get(key, "")))
+    page = formulas.fill(page.replace("@slides@", "\n".join(slides)))
     (out / "index.html").write_text(page, encoding="utf-8")
     print(f"{out / 'index.html'}: {len(slides) + 1} slides")
 

@@ -52,7 +52,12 @@ def page(browser: Any, slides: Path) -> Any:
 
 def test_no_slide_asks_for_anything_and_all_fit(page: Any) -> None:
     n = page.evaluate("Reveal.getTotalSlides()")
+    deck = tomllib.loads(DECK.read_text(encoding="utf-8"))
     assert n >= 5
+    assert (page.title(), page.locator("h1").inner_text()) == (deck["title"], deck["title"])
+    assert (
+        page.locator("p.subtitle").inner_text() == deck["subtitle"] and "@" not in page.locator(".slides").inner_text()
+    )
     for k in range(n):
         page.evaluate(f"Reveal.slide({k})")
         section = page.locator("section.present")

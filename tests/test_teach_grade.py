@@ -65,7 +65,8 @@ def grade_class(course: Path, folder: Path) -> float:
             wrong.append(f"{name}: wanted {student}, got {row}")
         assert row["max"] == str(students.MAXIMUM)
         page = course / "feedback" / row["key"] / "01_small" / "01_small.html"
-        assert page.stat().st_size > 10_000
+        text = page.read_text("utf-8")
+        assert len(text) > 10_000 and "<script>alert(1)" not in text
     assert not wrong, "\n".join(wrong)
     return seconds
 

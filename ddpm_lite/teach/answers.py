@@ -68,7 +68,8 @@ def _cell(cell: dict[str, Any]) -> dict[str, Any]:
     metadata = cell.get("metadata")
     nbgrader = metadata.get("nbgrader") if isinstance(metadata, dict) else None
     grade_id = nbgrader.get("grade_id") if isinstance(nbgrader, dict) else None
-    return {"kind": cell.get("cell_type"), "source": source[:LONGEST], "grade_id": str(grade_id)}
+    source = source[:LONGEST].encode("utf-8", "replace").decode()  # half a surrogate pair is no text
+    return {"kind": cell.get("cell_type"), "source": source, "grade_id": str(grade_id)}
 
 
 def which_set(notebook: dict[str, Any], sets: list[ExerciseSet]) -> ExerciseSet | None:

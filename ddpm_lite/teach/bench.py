@@ -118,7 +118,7 @@ def serve(lines: Iterator[str], say: Callable[[dict[str, Any]], None]) -> None:
     except BaseException as error:
         return say({"error": f"the first cell stopped with {type(error).__name__}: {error}"})
     # Between the check and the answer stands judge's look at what was replaced: no call of the answer's.
-    rules.ALWAYS = (*rules.ALWAYS, "ddpm_lite.teach")
+    rules.ALWAYS = (*rules.ALWAYS, "ddpm_lite.teach")  # type: ignore[assignment]
     changed = guard.snapshot()
     work, hide = (
         Path(start["work"]),

@@ -100,13 +100,14 @@ def run(args: argparse.Namespace) -> int:
         if of_set:
             results += grade_set(one, of_set, hide, args)
     results.sort(key=lambda result: (result.set, result.submission.student, result.submission.id))
+    path = write_grades(args.course, results)  # first: whatever nbgrader makes of the rest, the scores are there
     for one in sets:
         write_course(args.course, one, [result for result in results if result.set == one.name])
-    path = write_grades(args.course, results)
     for result in results:
         if result.problems:
             print(f"look at {result.submission.key}, {result.set}: {'; '.join(result.problems)}")
-    print(f"{path}: {len(results)} lines; feedback is in {args.course / 'feedback'}")
+    each = sum(result.seconds for result in results) / max(1, len(results))
+    print(f"{path}: {len(results)} lines, {each:.1f} s a student; feedback is in {args.course / 'feedback'}")
     return 0
 
 

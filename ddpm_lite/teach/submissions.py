@@ -62,6 +62,8 @@ def collect(folder: Path) -> list[Submission]:
         raise ValueError(f"{folder} is neither a folder nor a zip")
     everything = list(_zipped(folder, PurePosixPath(), [LARGEST_ZIP]) if folder.is_file() else _files(folder))
     _name_owners(everything)
+    for one in everything:
+        one.student = _printable(one.student)
     students: dict[tuple[str, str], list[Submission]] = {}
     for one in everything:
         students.setdefault((one.student, one.id), []).append(one)
@@ -84,6 +86,7 @@ def _name_owners(submissions: Sequence[Submission]) -> None:
         parts = one.path.parts[cut:]
         found = next((m for part in parts if (m := MOODLE.match(part))), None)
         canvas = next((m for part in parts if (m := CANVAS.match(part))), None)
+        one.problem = _printable(one.problem)
         if found:
             one.student, one.id = found["name"].replace("_", " "), found["id"]
         elif canvas:
@@ -163,6 +166,11 @@ def _member(
         yield from _zipped(io.BytesIO(one.data), one.path, left, one.when, depth + 1)
     else:
         yield one
+
+
+def _printable(text: str) -> str:
+    """A name that moves no cursor of the terminal that shows it."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _skipped(inside: PurePosixPath) -> bool:

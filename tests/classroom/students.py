@@ -252,6 +252,7 @@ CLASS: dict[str, Student] = {
         FULL, with_first("import matplotlib.pyplot as plt\nplt.plot([1]).pop()\nplt.savefig('a.png')\n" + TABLE)
     ),
     "mia magic": Student(FULL, with_first("%matplotlib inline\n!pip install nothing\ntorch.cat?\n" + TABLE)),
+    "pat markup": Student(FULL, with_first(TABLE + "# <script>alert(1)</script>\nnote = '\ud800 \x1b[2J'")),
     "noa grader": Student(
         LOST,
         with_first("import ddpm_lite.teach.judge as j\nj._check = lambda *a: ('right', '')\n" + WRONG_TABLE),

@@ -165,12 +165,85 @@ def variance_by_weights(alpha_bar: Tensor, s: float, c: float) -> Tensor:
     return torch.autograd.grad(x.sum(), noises)[0].square().sum()
 
 
+def step_by_pixels(x_t: Tensor, t: int, eps_hat: Tensor, z: Tensor, beta: Tensor, alpha_bar: Tensor) -> Tensor:
+    """Number by number, in float32."""
+    weight = float(beta[t]) / math.sqrt(1 - float(alpha_bar[t]))
+    sigma = math.sqrt(float(beta[t])) if t != 1 else 0.0
+    triples = zip(x_t.flatten().tolist(), eps_hat.flatten().tolist(), z.flatten().tolist(), strict=True)
+    pixels = [(x - weight * e) / math.sqrt(1 - float(beta[t])) + sigma * noise for x, e, noise in triples]
+    return torch.tensor(pixels, dtype=torch.float32).view_as(x_t)
+
+
+def step_in_place(x_t: Tensor, t: int, eps_hat: Tensor, z: Tensor, beta: Tensor, alpha_bar: Tensor) -> Tensor:
+    """By x0_hat and the posterior's weights, and in place; alpha from the table alpha_bar."""
+    a = alpha_bar[t] / alpha_bar[t - 1]
+    x0_hat = x_t.sub(eps_hat.mul_((1 - alpha_bar[t]).sqrt())).div_(alpha_bar[t].sqrt())
+    x_t *= a.sqrt() * (1 - alpha_bar[t - 1]) / (1 - alpha_bar[t])
+    x_t += alpha_bar[t - 1].sqrt() * beta[t] / (1 - alpha_bar[t]) * x0_hat
+    if t == 1:
+        return x_t
+    return x_t.add_(z.mul_(beta[t] ** 0.5))
+
+
+def clipped_by_minimum(x_t: Tensor, t: int, eps_hat: Tensor, alpha_bar: Tensor) -> Tensor:
+    """In float32, with plain numbers for the table and minimum and maximum for the clip."""
+    now, before = alpha_bar[t].item(), alpha_bar[t - 1].item()
+    x, e, one = x_t.float(), eps_hat.float(), torch.ones(())
+    x0_hat = torch.minimum(torch.maximum(x / now**0.5 - (1 / now - 1) ** 0.5 * e, -one), one)
+    alpha, beta = now / before, 1 - now / before
+    return (before**0.5 * beta * x0_hat + alpha**0.5 * (1 - before) * x) / (1 - now)
+
+
+def clipped_by_change(x_t: Tensor, t: int, eps_hat: Tensor, alpha_bar: Tensor) -> Tensor:
+    """Algorithm 2's mean, corrected by what the clip changes in x0_hat; in place."""
+    alpha = alpha_bar[1:] / alpha_bar[:-1]
+    a, a_bar = alpha[t - 1], alpha_bar[t]
+    x0_hat = (x_t - eps_hat * (1 - a_bar).sqrt()) / a_bar.sqrt()
+    mean = (x_t - (1 - a) / (1 - a_bar).sqrt() * eps_hat) / a.sqrt()
+    mean += alpha_bar[t - 1].sqrt() * (1 - a) / (1 - a_bar) * (x0_hat.clip(-1.0, 1.0) - x0_hat)
+    return mean
+
+
+def short_in_place(alpha_bar: Tensor, tau: list[int]) -> Tensor:
+    """From the product of the long chain's alpha between two times, float32."""
+    alpha = (alpha_bar[1:] / alpha_bar[:-1]).float()
+    beta = torch.zeros(len(tau))
+    for k, (first, last) in enumerate(zip([0, *tau], tau, strict=False)):
+        beta[k] = 1 - alpha[first:last].prod()
+    return beta
+
+
+def variance_float32(alpha_bar: Tensor, s: float, c: float) -> Tensor:
+    """The same recursion with tensors, float32, as f^2 v + beta in one line."""
+    table, v = alpha_bar.float(), torch.ones(1)[0]
+    for t in reversed(range(1, table.shape[0])):
+        alpha = table[t] / table[t - 1]
+        f = (1 - c * (1 - alpha) / (table[t] * s * s + 1 - table[t])) / torch.sqrt(alpha)
+        v = f.square() * v + (t > 1) * (1 - alpha)
+    return v
+
+
+def variance_of_noises(alpha_bar: Tensor, s: float, c: float) -> float:
+    """What each noise contributes: the square of the product of the factors after it."""
+    alpha = alpha_bar[1:] / alpha_bar[:-1]
+    f = (1 - c * (1 - alpha) / (alpha_bar[1:] * s**2 + 1 - alpha_bar[1:])) / alpha.sqrt()  # (T,), of t = 1..T
+    reach = f.cumprod(0)  # of x_t in x_0
+    return float(reach[-1] ** 2 + (reach[:-1] ** 2 * (1 - alpha[1:])).sum())
+
+
 RIGHT: list[tuple[Any, Callable[..., Any]]] = [
     (check_reverse_step, step()),
+    (check_reverse_step, step_by_pixels),
+    (check_reverse_step, step_in_place),
     (check_clipped_mean, clipped()),
+    (check_clipped_mean, clipped_by_minimum),
+    (check_clipped_mean, clipped_by_change),
     (check_short_beta, lambda alpha_bar, tau: 1 - ratios(alpha_bar, tau)),
     (check_short_beta, short_loop),
+    (check_short_beta, short_in_place),
     (check_spoiled_variance, variance()),
+    (check_spoiled_variance, variance_float32),
+    (check_spoiled_variance, variance_of_noises),
 ]
 
 WRONG: list[tuple[Any, Callable[..., Any], str]] = [

@@ -71,18 +71,17 @@ def check_loss_by_time(answer: Callable[[Network, Tensor, Tensor, torch.Generato
         seed = int(torch.randint(2**40, (), generator=generator))
         model = Network(x_0, alpha_bar)
         figure = answer(model, x_0.clone(), alpha_bar.clone(), torch.Generator().manual_seed(seed))
-        got = _line(figure, "L_simple", torch.arange(1, T + 1))
+        got = _line("L_simple", *curve(figure, "L_simple"), torch.arange(1, T + 1))
         want = _by_time(model, got, T)
         again = answer(Network(x_0, alpha_bar), x_0.clone(), alpha_bar.clone(), torch.Generator().manual_seed(seed))
-        if not torch.allclose(_line(again, "L_simple", torch.arange(1, T + 1)), got, rtol=1e-5):
+        if not torch.allclose(_line("L_simple", *curve(again, "L_simple"), torch.arange(1, T + 1)), got, rtol=1e-5):
             raise WrongAnswer("a generator of the same seed gives other numbers: draw with generator=generator")
-        _bound(figure, want, alpha_bar)
-    return "L_simple is the mean of the first line, L_1 + ... + L_{T-1} the sum of the second."
+        _bound(_line("bound", *curve(figure, "bound"), torch.arange(2, T + 1)), want, alpha_bar)
+    return "L_simple is the mean of the first line; the sum of the second is L_1 + ... + L_{T-1}, in nats per dimension."
 
 
-def _line(figure: Any, label: str, times: Tensor) -> Tensor:
+def _line(label: str, x: Tensor, y: Tensor, times: Tensor) -> Tensor:
     """y of a line, ordered by t; its x must be ``times``."""
-    x, y = curve(figure, label)
     order = x.argsort()
     x, y = x[order], y[order]
     if len(x) == len(times) and torch.allclose(x, times - times[0].double()):
@@ -183,7 +182,7 @@ def _normal(eps: Tensor, t: Tensor, N: int) -> None:
         )
 
 
-def _bound(figure: Any, loss: Tensor, alpha_bar: Tensor) -> None:
+def _bound(got: Tensor, loss: Tensor, alpha_bar: Tensor) -> None:
     snr = alpha_bar[1:] / (1 - alpha_bar[1:])  # t = 1 .. T
     w, loss = (snr[:-1] / snr[1:] - 1) / 2, loss[1:]
     mistakes = {
@@ -203,13 +202,7 @@ def _bound(figure: Any, loss: Tensor, alpha_bar: Tensor) -> None:
         "you drew the logarithm; draw the term itself, on a logarithmic axis": (w * loss).log(),
         "your line is the sum over t so far; draw each term": (w * loss).cumsum(0),
     }
-    diagnose(
-        "the bound's term at each t",
-        _line(figure, "bound", torch.arange(2, len(alpha_bar))),
-        w * loss,
-        mistakes,
-        tol=1e-4,
-    )
+    diagnose("the bound's term at each t", got, w * loss, mistakes, tol=1e-4)
 
 
 @exercise

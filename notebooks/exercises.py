@@ -23,6 +23,7 @@ import rules
 from set_rules import HEADING, check_rules, exercises
 
 HERE = lessons.HERE / "exercises"
+IMPORTS = re.compile(r"(?:(?:import|from) [^\n(]+\n|\n)*")
 MARKERS = re.compile(r"^(?P<indent> *)### (?P<edge>BEGIN|END) (?P<what>SOLUTION|HIDDEN TESTS)\s*$")
 
 
@@ -86,7 +87,9 @@ def student(path: Path) -> Any:
 
 def text_of(path: Path) -> str:
     """The student's .ipynb, as it is written."""
-    return json.dumps(student(path), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    import nbformat
+
+    return nbformat.writes(student(path)) + "\n"
 
 
 def shared(path: Path) -> list[tuple[str, str]]:
@@ -97,10 +100,12 @@ def shared(path: Path) -> list[tuple[str, str]]:
     result = []
     for text, code in exercises(student(path).cells):
         used = ", ".join(sorted(name for name in names if re.search(rf"\b{name}\b", code)))
-        blank = "\n\n\n" if "def " in code else "\n"
         stub, _, call = code.rpartition("\n\n")
-        task = text.split("\n\n*Practises")[0]
-        result.append((task, f"from ddpm_lite.checks import {used}{blank}{stub}{blank}{call}"))
+        own = IMPORTS.match(stub)[0]  # type: ignore[index]
+        stub = stub[len(own) :]
+        blank = "\n\n\n" if "def " in stub else "\n"
+        head = f"{own.rstrip()}\nfrom ddpm_lite.checks import {used}".lstrip()
+        result.append((text.split("\n\n*Practises")[0], f"{head}{blank}{stub}{blank}{call}"))
     return result
 
 
@@ -128,8 +133,16 @@ def copied(path: Path, cells: list[Any]) -> list[tuple[int, str]]:
                 raise ValueError("the set has fewer exercises than its lesson") from None
             if i + 1 == len(cells) or cells[i + 1].cell_type != "code":
                 raise ValueError(f"cell {i} of the lesson, an exercise, is not followed by its code")
+            code = _with_imports(cells[i + 1].source, code)
             taken += [(i, cell.source[: match.start()] + task), (i + 1, code)]
     return taken
+
+
+def _with_imports(old: str, new: str) -> str:
+    """The new code, with what only the lesson's cell imports, since its setup cell is another one, still in front."""
+    own = IMPORTS.match(new)[0]  # type: ignore[index]
+    kept = [line for line in IMPORTS.match(old)[0].splitlines() if line.strip()]  # type: ignore[index]
+    return "".join(f"{line}\n" for line in kept if "ddpm_lite.checks" not in line and line not in own) + new
 
 
 def copy(path: Path) -> bool:

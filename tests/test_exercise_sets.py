@@ -191,3 +191,22 @@ def test_a_student_who_saves_touches_no_source(course: Path) -> None:
     model["content"]["cells"][-1]["source"] += "\nMore."
     manager.save(model, "01_noise_schedules.ipynb")
     assert "# More." in lesson.read_text()
+
+
+def test_a_lesson_keeps_what_only_its_own_cell_imports(course: Path) -> None:
+    """A lesson's setup cell imports other names than the set's."""
+    source, lesson = course / "exercises/01_noise_schedules.py", course / "01_noise_schedules.py"
+    old = "from ddpm_lite.checks import check_half_signal"
+    lesson.write_text(lesson.read_text().replace(old, f"import math\n{old}"))
+    source.write_text(source.read_text().replace("def half_signal(", "import cmath\n\n\ndef half_signal("))
+    exercises.main(["build", "01"])
+    assert f"# %%\nimport math\nimport cmath\n{old}\n\n\ndef half_signal(" in lesson.read_text()
+
+
+def test_stamp_writes_badges_and_setup_cells_of_sets() -> None:
+    text = SETS[0].read_text(encoding="utf-8")
+    broken = text.replace("notebooks/exercises/", "elsewhere/").replace("@v0.1.0", "@v0.0.1")
+    assert broken != text and build.stamped_lesson(broken, f"exercises/{SETS[0].stem}") == text
+    notebook = SETS[0].with_suffix(".ipynb").read_text(encoding="utf-8")
+    broken = notebook.replace("notebooks/exercises/", "elsewhere/")
+    assert build.stamped_notebook(broken, f"exercises/{SETS[0].stem}", build.rules.ADDRESS) == notebook

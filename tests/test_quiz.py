@@ -190,3 +190,16 @@ def test_no_page_of_the_site_or_student_file_holds_an_answer() -> None:
     for one in BANK:
         for secret in (one.why, *(str(why) for _, why in one.wrong), one.answer if one.kind == "short" else ""):
             assert len(secret) < 25 or secret not in text, (one.id, secret)
+
+
+def test_the_command_line_makes_a_quiz_or_says_what_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ddpm_lite.teach.__main__ import main
+
+    assert main(["quiz", "--lessons", "01", "02", "--n", "4", "--kinds", "choice", "--to", str(tmp_path / "a")]) == 0
+    assert (tmp_path / "a" / "moodle.xml").is_file() and "quiz.html" in capsys.readouterr().out
+    assert main(["quiz", "--lessons", "13", "--to", str(tmp_path / "b")]) == 1
+    assert "lessons: got '13'" in capsys.readouterr().err and not (tmp_path / "b").exists()
+    assert main(["quiz", "--lessons", "01", "--to", str(tmp_path), "--bank", str(tmp_path / "none.toml")]) == 1
+    assert "none.toml" in capsys.readouterr().err

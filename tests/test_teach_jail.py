@@ -168,6 +168,14 @@ def test_a_first_cell_that_fails_is_named() -> None:
 def test_what_an_answer_printed_or_patched_does_not_make_it_right(bench: Bench) -> None:
     for code in ("print('Correct.')", "import sys\nsys.stdout.write('Correct.')\nalpha_bar = 3"):
         assert bench.judge(Task(1, code, ["alpha_bar"], CHECK)).kind == "wrong"
-    patch = "import ddpm_lite.checks.lesson_01 as c\nc.diagnose = lambda *a: None\n" + RIGHT
-    verdict = bench.judge(Task(1, patch, ["alpha_bar"], CHECK))
-    assert verdict.kind != "right" and verdict.changed == ["replaced: ddpm_lite.checks.lesson_01.diagnose"]
+    start = "import ddpm_lite.checks.lesson_01 as c\n"
+    patches = {
+        "c.diagnose = lambda *a: None": "refused: ddpm_lite.checks.lesson_01.diagnose = ...",
+        "vars(c)['diagnose'] = lambda *a: None": "replaced: ddpm_lite.checks.lesson_01.diagnose",
+        "vars(c)['len'] = lambda a: 3": "replaced: ddpm_lite.checks.lesson_01.len",
+        "torch.Tensor.__le__ = lambda a, b: True": "replaced: Tensor.__le__",
+        "import torch.overrides\ntorch.overrides.TorchFunctionMode().__enter__()": "replaced: __torch_function__ mode",
+    }
+    for patch, what in patches.items():
+        verdict = bench.judge(Task(1, f"{start}{patch}\n{RIGHT}", ["alpha_bar"], CHECK))
+        assert verdict.kind != "right" and verdict.changed == [what], verdict

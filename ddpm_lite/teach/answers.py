@@ -21,7 +21,7 @@ ATTRIBUTES = frozenset(
     "__dict__ __torch_function__ __torch_dispatch__ __instancecheck__ __array__ __eq__ __ne__ __lt__ __le__ __gt__ "
     "__ge__ __sub__ __rsub__ __wrapped__ __setattr__ __getattribute__ fork forkpty system popen _exit abort kill "
     "killpg execv execve posix_spawn unlink rmtree rmdir memmap ctypeslib as_strided TorchFunctionMode "
-    "TorchDispatchMode".split()
+    "TorchDispatchMode attrgetter".split()
 )
 BUILTINS = frozenset("eval exec compile globals vars setattr delattr __import__ __builtins__".split())
 MODULES = frozenset(
@@ -170,6 +170,8 @@ def _tools(node: ast.AST, modules: frozenset[str]) -> Iterator[str]:
             yield ast.unparse(node)
         elif node.attr == "modules" and isinstance(root, ast.Name) and root.id == "sys":
             yield "sys.modules"
+        elif node.attr == "checks" and isinstance(node.value, ast.Name) and node.value.id == "ddpm_lite":
+            yield "ddpm_lite.checks"
     elif isinstance(node, ast.Name) and node.id in BUILTINS | MODULES - {"signal", "resource"}:
         yield node.id
     elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name in ATTRIBUTES:

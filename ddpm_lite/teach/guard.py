@@ -95,8 +95,39 @@ def watch(work: Path) -> Callable[[], list[str]]:
             busy.discard(me)
         raise Refused(f"{event}{detail} is not allowed in an answer")
 
+    def note(what: str) -> None:
+        seen.append(what)
+        raise Refused(f"{what} is not allowed in an answer")
+
     sys.addaudithook(hook)
+    _freeze(note)
     return seen.copy
+
+
+def _freeze(note: Callable[[str], None]) -> None:
+    """Let no attribute of ddpm_lite's modules and builtins be set, but for a submodule that is imported."""
+
+    class Frozen(ModuleType):
+        """A module as it is."""
+
+        def __setattr__(self, name: str, value: Any, module_type: type = ModuleType) -> None:
+            if name == "__class__" or not isinstance(value, module_type):
+                note(f"{self.__name__}.{name} = ...")
+            ModuleType.__setattr__(self, name, value)
+
+        def __delattr__(self, name: str) -> None:
+            note(f"del {self.__name__}.{name}")
+
+    for name, module in _modules().items():
+        if type(module) is ModuleType and not name.startswith("torch"):  # torch sets some of its own names late
+            module.__class__ = Frozen
+
+
+def _modules() -> dict[str, ModuleType]:
+    """What checks rest on."""
+    names = ["builtins", "math", "torch", "torch.nn.functional", "torch.linalg", "torch.special", "torch.autograd"]
+    names += [name for name in sys.modules if name.split(".")[0] == "ddpm_lite" and ".teach" not in name]
+    return {name: sys.modules[name] for name in names if name in sys.modules}
 
 
 def snapshot() -> Callable[[], list[str]]:
@@ -106,9 +137,7 @@ def snapshot() -> Callable[[], list[str]]:
     """
     import torch
 
-    names = ["builtins", "math", "torch", "torch.nn.functional", "torch.linalg", "torch.special", "torch.autograd"]
-    names += [name for name in sys.modules if name.split(".")[0] == "ddpm_lite" and ".teach" not in name]
-    loaded, modules = sys.modules, {name: sys.modules[name] for name in names if name in sys.modules}
+    loaded, modules = sys.modules, _modules()
     classes: list[type] = [torch.Tensor, torch.Tensor.__mro__[1], torch.nn.Module, torch.Generator]
     for name, module in modules.items():
         if name.startswith("ddpm_lite"):

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
 
+import torch
+
 from .guard import FILE
 
 __all__ = ["Task", "Verdict", "judge"]
@@ -75,15 +77,16 @@ def judge(task: Task, setup: Mapping[str, Any], refused: Names, changed: Names) 
 
 def _held(answer: Any, changed: Names, odd: list[str]) -> Any:
     """The student's function, with a look at what it replaced after each call, before the check goes on."""
-    if not isinstance(answer, FunctionType):
+    if not callable(answer) or isinstance(answer, (type, torch.nn.Module)):
         return answer
 
     @functools.wraps(answer)
     def call(*arguments: Any, **named: Any) -> Any:
         try:
-            return answer(*arguments, **named)
+            result = answer(*arguments, **named)
         finally:
             odd.extend(changed())
+        return _held(result, changed, odd) if isinstance(result, FunctionType) else result
 
     return call
 

@@ -213,7 +213,7 @@ CLASS: dict[str, Student] = {
             "import ddpm_lite.checks.lesson_01 as c\ndef alpha_bar(b):\n    old = c.diagnose\n"
             "    def new(*a, **k): c.diagnose = old\n    c.diagnose = new\n    return b"
         ),
-        "exercise 1, .*replaced: ddpm_lite.checks.lesson_01.diagnose",
+        "exercise 1, .*refused: ddpm_lite.checks.lesson_01.diagnose = ",
     ),
     "bea modules": Student(
         LOST,
@@ -253,6 +253,16 @@ CLASS: dict[str, Student] = {
     ),
     "mia magic": Student(FULL, with_first("%matplotlib inline\n!pip install nothing\ntorch.cat?\n" + TABLE)),
     "pat markup": Student(FULL, with_first(TABLE + "# <script>alert(1)</script>\nnote = '\ud800 \x1b[2J'")),
+    "ron restores": Student(  # as abe, past the words of the scan and the frozen module
+        LOST,
+        with_first(
+            "import operator, sys\nc = operator.itemgetter('ddpm_lite.checks.lesson_01')(getattr(sys, 'modules'))\n"
+            "d = getattr(c, '__dict__')\nclass Answer:\n    def __call__(self, b):\n        old = d['diagnose']\n"
+            "        def new(*a, **k): d['diagnose'] = old\n        d['diagnose'] = new\n        return b\n"
+            "alpha_bar = Answer()"
+        ),
+        "exercise 1, .*replaced: ddpm_lite.checks.lesson_01.diagnose",
+    ),
     "noa grader": Student(
         LOST,
         with_first("import ddpm_lite.teach.judge as j\nj._check = lambda *a: ('right', '')\n" + WRONG_TABLE),

@@ -72,7 +72,7 @@ def check_kl_bits(answer: Callable[[Tensor, float, Tensor, float], Tensor]) -> s
                 (log - 1 + (v_q + (m_q - m_p).flatten(1).mean(1)) / v_p) / 2 / ln2
             ),
         }
-        diagnose("the KL", got, want, mistakes)
+        diagnose("the KL", got, want, mistakes, tol=1e-5)
     return "With v_q = v_p, this is a mean squared error with a weight."
 
 
@@ -119,7 +119,7 @@ def check_weighted_loss(answer: Callable[[Tensor, Tensor, Tensor, Tensor], Tenso
             "your weight is t itself; it is the table's entry at t": (t * square).mean(),
             "you averaged before squaring: errors of opposite sign cancel": (w * error.mean(1).square()).mean(),
         }
-        diagnose("the loss", got, want, mistakes)
+        diagnose("the loss", got, want, mistakes, tol=1e-5)
     return "A weight of 1 gives L_simple, w_t = (SNR_{t-1} / SNR_t - 1) / 2 the bound's KL terms."
 
 
@@ -166,7 +166,7 @@ def check_bound_weight(answer: Callable[[Tensor], Tensor]) -> str:
             "your weight is in bits; a loss is in nats, as derived": want / math.log(2),
             "your weights run from t = T down; t should rise": want.flip(0),
         }
-        diagnose("w", got, want, mistakes)
+        diagnose("w", got, want, mistakes, tol=1e-5)
     return "The library: targets.bound_weight(diffusion). At t = 1, SNR_0 and w_1 are infinite, since beta_tilde_1 = 0."
 
 
@@ -190,11 +190,11 @@ def check_v_target(answer: Callable[[Tensor, Tensor, float], tuple[Tensor, Tenso
         lost = "your rates lack their square roots"
         mistakes = {swapped: eps, sign: a * x_t + b * v, lost: A * x_t - (1 - A) * v}
         mistakes["you divide by the signal rate once too often: a^2 + b^2 = 1"] = x_0 / a
-        diagnose("x_0", got[0], x_0, mistakes)
+        diagnose("x_0", got[0], x_0, mistakes, tol=1e-5)
         mistakes = {sign: b * x_t - a * v, lost: (1 - A) * x_t + A * v}
         mistakes["the two rates are swapped: x_t carries eps with the noise rate"] = a * x_t + b * v
         mistakes["a sign is wrong, and then all of it: eps is b x_t + a v"] = a * v - b * x_t
-        diagnose("eps", got[1], eps, mistakes)
+        diagnose("eps", got[1], eps, mistakes, tol=1e-5)
         weights = {
             "your r is inverted: |v - v_hat|^2 is the larger square": A,
             "your r is the ratio of the errors; the loss has their squares": 1 / a,
@@ -211,5 +211,5 @@ def check_v_target(answer: Callable[[Tensor, Tensor, float], tuple[Tensor, Tenso
             "your r is 1, as if the two errors were independent and alike; x_t fixes one by the other": 1.0,
         }
         number = {text: torch.tensor(value, dtype=torch.float64) for text, value in weights.items()}
-        diagnose("r", got[2], torch.tensor(1 / A, dtype=torch.float64), number)
+        diagnose("r", got[2], torch.tensor(1 / A, dtype=torch.float64), number, tol=1e-5)
     return "1 / alpha_bar_t = 1 + 1 / SNR_t: the squares of eps and of x_0 together. It works at zero SNR too."

@@ -77,7 +77,7 @@ def check_loss_by_time(answer: Callable[[Network, Tensor, Tensor, torch.Generato
         if not torch.allclose(_line("L_simple", *curve(again, "L_simple"), torch.arange(1, T + 1)), got, rtol=1e-5):
             raise WrongAnswer("a generator of the same seed gives other numbers: draw with generator=generator")
         _bound(_line("bound", *curve(figure, "bound"), torch.arange(2, T + 1)), want, alpha_bar)
-    return "L_simple is the mean of the first line; the sum of the second is L_1 + ... + L_{T-1}, in nats per dimension."
+    return "L_simple is the mean of the first line; the second sums to L_1 + ... + L_{T-1}, per pixel."
 
 
 def _line(label: str, x: Tensor, y: Tensor, times: Tensor) -> Tensor:

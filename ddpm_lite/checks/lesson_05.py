@@ -73,8 +73,7 @@ def check_turn_the_hands(answer: Callable[[Tensor, int, float], Tensor]) -> str:
             ),
         }
         if period != 10_000:
-            fixed = torch.cat(turned(10_000.0 ** (-i / half)), 1)
-            mistakes["your max_period is fixed at 10,000; use the argument"] = fixed
+            mistakes["your max_period is fixed at 10,000; use the argument"] = torch.cat(turned(1e4 ** (-i / half)), 1)
         got = answer(e.clone(), k, period)
         if isinstance(got, Tensor) and got.shape == (2 * B, half):
             raise WrongAnswer("your sines stand below the cosines, as more times: join the two halves along dim=1")
@@ -176,9 +175,9 @@ def check_attention(answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str:
                 together.softmax(-1) @ v.flatten(1, 2)
             ).reshape(v.shape),
         }
-        for fixed in (4, 8, 16, 32, 64):
-            root = f"your root is of a fixed number, {fixed}; d is the size of a query, q.shape[-1]"
-            mistakes[root] = scaled(math.sqrt(d / fixed))
+        for n in (4, 8, 16, 32, 64):
+            fixed = f"your root is of a fixed number, {n}; d is the size of a query, q.shape[-1]"
+            mistakes[fixed] = scaled(math.sqrt(d / n))
         try:
             got = answer(q.clone(), k.clone(), v.clone())
         except RuntimeError as error:
@@ -188,7 +187,7 @@ def check_attention(answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str:
             raise RuntimeError(f"{error}; {advice}").with_traceback(error.__traceback__) from error
         if isinstance(got, Tensor) and got.shape == p.shape != v.shape and torch.allclose(got.double(), p):
             raise WrongAnswer("you returned the weights; the answer is what they collect, p v")
-        diagnose("the answer", got, p @ v, mistakes)
+        diagnose("the answer", got, p @ v, mistakes, tol=1e-5)
     return "PyTorch's scaled_dot_product_attention computes the same without keeping the n x n weights."
 
 

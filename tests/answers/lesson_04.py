@@ -61,7 +61,52 @@ def v_with(weight: Callable[[float], float]) -> Callable[..., Any]:
     return lambda x, v, A: (*v_rotation(x, v, A)[:2], weight(A))
 
 
+def kl_in_place(m_q: Tensor, v_q: float, m_p: Tensor, v_p: float) -> list[float]:
+    """In float32, on the tensors that were handed in, with logarithms of base 2."""
+    d = m_q.sub_(m_p).float().pow_(2).flatten(1)
+    bits = math.log2(v_p / v_q) / 2 + (d.add_(v_q).div_(v_p).sub_(1) / 2 / math.log(2)).mean(1)
+    return [float(b) for b in bits]
+
+
+def loss_einsum(eps: Tensor, eps_hat: Tensor, t: Tensor, weight: Tensor) -> Tensor:
+    """In float32, the weights collected by gather, one product for all."""
+    e = eps.float().sub_(eps_hat.float())
+    w = weight.float().gather(0, t)
+    return torch.einsum("b,bchw,bchw->", w, e, e).div(e.numel())
+
+
+def weight_loop(alpha_bar: Tensor) -> list[float]:
+    """Term by term, from beta_t and beta_tilde_t as the lesson first has it."""
+    a, w = alpha_bar.tolist(), []
+    for t in range(2, len(a)):
+        alpha = a[t] / a[t - 1]
+        beta_tilde = (1 - a[t - 1]) / (1 - a[t]) * (1 - alpha)
+        w.append((1 - alpha) ** 2 / (2 * beta_tilde * alpha * (1 - a[t])))
+    return w
+
+
+def weight_of_rates(alpha_bar: Tensor) -> Tensor:
+    """From the ratio of neighbors, in place, in float32."""
+    a = alpha_bar.float()
+    before, after = a[1:-1].clone(), a[2:]
+    odds = (1 - after) / after
+    return before.div_(1 - before).mul_(odds).sub_(1).mul_(0.5)
+
+
+def v_by_solving(x_t: Tensor, v: Tensor, A: float) -> list[Any]:
+    """Two equations solved by a matrix; r as the square of the sum of the errors; a list."""
+    a, b = A**0.5, (1 - A) ** 0.5
+    both = torch.linalg.solve(torch.tensor([[a, b], [-b, a]], dtype=x_t.dtype), torch.stack([x_t, v]).flatten(1))
+    x_0, eps = both.reshape(2, *x_t.shape)
+    return [x_0.float(), eps.float(), torch.tensor((a + b * b / a) ** 2)]
+
+
 RIGHT: list[tuple[Any, Callable[..., Any]]] = [
+    (check_kl_bits, kl_in_place),
+    (check_weighted_loss, loss_einsum),
+    (check_bound_weight, weight_loop),
+    (check_bound_weight, weight_of_rates),
+    (check_v_target, v_by_solving),
     (check_kl_bits, lambda a, v, b, w: per_dim(nats(a, v, b, w))),
     (check_kl_bits, kl_torch),
     (check_weighted_loss, lambda e, h, t, w: (w[t].view(-1, 1, 1, 1) * (e - h) ** 2).mean()),

@@ -158,7 +158,41 @@ def walk_without_the_first(h: Tensor, down: Any, middle: Any, up: Any) -> Tensor
     return h
 
 
+def block_by_shapes(a: int, b: int, n: int) -> Tensor:
+    """The sizes of all tensors, a bias as one more input; a tensor."""
+    shapes = [(a, 2), (b, 9 * a + 1), (2 * b, n + 1), (b, 2), (b, 9 * b + 1), (b, (a + 1) * int(a != b))]
+    return torch.tensor(shapes).prod(1).sum()
+
+
+def attend_by_loops(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """One query at a time, in float32, written into q."""
+    values, keys = v.float(), k.float()
+    for b in range(len(q)):
+        for head in range(q.shape[1]):
+            for i in range(q.shape[2]):
+                score = keys[b, head] @ q[b, head, i].float() / math.sqrt(q.shape[3])
+                weights = (score - score.max()).exp()
+                q[b, head, i] = (weights / weights.sum()) @ values[b, head]
+    return q.float()
+
+
+def walk_and_empty(h: Tensor, down: Any, middle: Any, up: Any) -> Tensor:
+    """Takes the layers off the lists, and keeps the latest in front."""
+    kept = [h]
+    while down:
+        kept.insert(0, down.pop(0)(kept[0]))
+    h = kept[0]
+    while middle:
+        h = middle.pop(0)(h)
+    while up:
+        h = up.pop(0)(torch.hstack([h, kept.pop(0)]))
+    return h
+
+
 RIGHT: list[tuple[Any, Callable[..., Any]]] = [
+    (check_block_parameters, block_by_shapes),
+    (check_attention, attend_by_loops),
+    (check_walk_the_u, walk_and_empty),
     (check_turn_the_hands, turn),
     (check_turn_the_hands, turn_by_matrix),
     (check_turn_the_hands, turn_complex),

@@ -9,7 +9,6 @@ import linecache
 import os
 import traceback
 from collections.abc import Callable, Mapping
-from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +26,7 @@ __all__ = [
     "exercise",
     "multiple_choice",
 ]
+MESSAGE = 1000  # characters of an error's message that are quoted
 
 
 class WrongAnswer(AssertionError):
@@ -81,12 +81,13 @@ def exercise(check: Callable[[Any], str] | None = None, *, library: tuple[str, .
             raise WrongAnswer(f"your code did not finish in {seconds:g} seconds{line}: does a loop never end?")
         if failure is None:
             print(f"Correct. {message}")
-        elif isinstance(failure, NotImplementedError) and is_readers(_last_frame(failure)):
+        elif isinstance(failure, NotImplementedError) and not failure.args and is_readers(_last_frame(failure)):
             _not_attempted()
         elif isinstance(failure, WrongAnswer):
             raise failure
         else:
-            what = f"your code stopped with {type(failure).__name__}{_readers_line(answer, failure)}: {failure}"
+            text = str(failure)[:MESSAGE] + " ..." * (len(str(failure)) > MESSAGE)
+            what = f"your code stopped with {type(failure).__name__}{_readers_line(answer, failure)}: {text}"
             raise WrongAnswer(what) from failure
 
     return run
@@ -98,8 +99,11 @@ def _not_attempted() -> None:
     print("Not attempted yet.")
 
 
-def _last_frame(error: BaseException) -> FrameType:
-    return list(traceback.walk_tb(error.__traceback__))[-1][0]
+def _is_stub(error: NotImplementedError) -> bool:
+    """Whether the reader's own code raised it, not a function that it called, of Python or compiled."""
+    frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
+    raised = not error.args or "raise" in linecache.getline(frame.f_code.co_filename, line)
+    return raised and is_readers(frame)
 
 
 def _readers_line(answer: Any, error: BaseException | None) -> str:
@@ -136,7 +140,7 @@ def multiple_choice(
     letters, numbers = sorted({*options, right[0]}), sorted({*reasons, right[1]})
     if letter not in letters:
         raise WrongAnswer(f"there is no option {answer[0]!r}; choose one of {', '.join(letters)}")
-    if reason not in numbers:
+    if not isinstance(reason, int) or reason not in numbers:
         raise WrongAnswer(f"there is no reason {reason!r}; choose one of {', '.join(map(str, numbers))}")
     if letter != right[0]:
         raise WrongAnswer(f"not {letter}: {options[letter]}")

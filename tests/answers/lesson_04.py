@@ -165,6 +165,7 @@ WRONG: list[tuple[Any, Callable[..., Any], str]] = [
     (check_weighted_loss, lambda e, h, t, w: (w[t] * (e - h).flatten(1).mean(1) ** 2).mean(), "before squaring"),
     (check_weighted_loss, lambda e, h, t, w: (w[t] * (e - h) ** 2).mean(), r"the shape \(B, 1, 1, 1\)"),
     (check_weighted_loss, lambda e, h, t, w: (w * (e - h) ** 2).mean(), r"the shape \(B, 1, 1, 1\)"),
+    (check_weighted_loss, lambda e, h, t, w: (1 - (t == 0)) * e.mean(), "your code stopped with NotImplementedError"),
     (check_weighted_loss, lambda e, h, t, w: torch.ones(2) @ torch.ones(3), "your code stopped with RuntimeError"),
     (check_weighted_loss, lambda e, h, t, w: (w[t] * square(e, h)).mean() / 2, "a factor 1/2"),
     (check_weighted_loss, lambda e, h, t, w: (w[t] * square(e, h)).sum() / w[t].sum(), "the batch's mean weight"),

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddpm_lite.checks import check_residual_block, check_up_shapes
+from ddpm_lite.unet import ResidualBlock
 
 
 class Block(nn.Module):
@@ -319,6 +320,9 @@ WRONG: list[tuple[Any, Callable[..., Any], str]] = [
     (check_residual_block, BlockOfNewLayers, "is a layer made in forward"),
     (check_residual_block, BlockOfLeastEffort, "does no layer take part"),
     (check_residual_block, lambda c_in, c_out, D: c_out, "should be a subclass of nn.Module"),
+    (check_residual_block, ResidualBlock, "the library's own"),
+    (check_residual_block, type("Mine", (ResidualBlock,), {}), "the library's own"),
+    (check_residual_block, lambda c_in, c_out, D: ResidualBlock(c_in, c_out, D), "write it yourself"),
     (check_up_shapes, up_wrong("h"), "your blocks get h alone"),
     (check_up_shapes, up_wrong("skip"), "you list what was kept"),
     (check_up_shapes, up_wrong("twice"), "you double the channels of h"),

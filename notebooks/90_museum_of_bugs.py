@@ -33,9 +33,9 @@ generator = torch.Generator().manual_seed(0)
 # %% [markdown]
 # ## The rules of the museum
 #
-# Every exhibit is a mistake that published teaching code had or has, written anew. All of it runs; none raises an error. First you see the **code**, then what it **draws** (orange: as written; blue: as meant). Name the wrong line before you open the answer. Below the answer, a **check** of this course is run on the wrong line, and you read what it says.
+# Each exhibit is a mistake that published teaching code had or has, written anew. All run; none raises an error. You see the **code**, then what it **draws** (orange: as written; blue: as meant). Name the wrong line before you open the answer. Below, a **check** is run on the wrong line, and you read what it says.
 #
-# Here is one *right* step back from $x_t$ to $x_{t-1}$ (lesson 07), and a walk that uses it. Exhibits differ from it.
+# Here is one *right* step from $x_t$ back to $x_{t-1}$ (lesson 07), and a walk that uses it.
 
 # %%
 model, diffusion = load_pretrained("mnist")
@@ -58,7 +58,7 @@ def step_back(x_t, eps_hat, a, t, z):
 # %%
 @torch.no_grad()
 def walk(x, step, a=kept, c=1.0):
-    """(B, ...) noise -> (n+1, B, ...): x_n, ..., x_0; the network is told the time of nearest noise."""
+    """(B, ...) -> (n+1, B, ...): x_n, ..., x_0; the network is told the time of nearest noise."""
     noise, path, angle = torch.Generator().manual_seed(1), [x], alpha_bar.sqrt().acos()
     for t in range(len(a) - 1, 0, -1):
         told = int((angle - a[t].sqrt().acos()).abs().argmin().clamp(min=1))
@@ -118,7 +118,13 @@ meant = [start, *(step.x for step in ddpm_steps(chain, oracle, start.shape, **se
 assert written[-1].norm(dim=1).mean() < meant[-1].norm(dim=1).mean() - 0.05  # drawn inwards
 picture = plots.CloudPicture(NAMES, data)
 shown = [*range(0, 50, 2), 50]
-frames = plots.render_frames(picture.figure, lambda i: picture(written[shown[i]], meant[shown[i]]), 26)
+
+
+def update(i):
+    picture(written[shown[i]], meant[shown[i]])
+
+
+frames = plots.render_frames(picture.figure, update, len(shown))
 plots.show(frames[-1], alt="Eight spots; points as written huddle on their inner edges.")
 widgets.scrub(frames, labels=[f"t = {50 - i}" for i in shown], value=25)
 
@@ -403,7 +409,8 @@ study, card = read_tensors(Path(str(files("ddpm_lite") / "assets" / "museum.safe
 pair = {"as written": study["zero_one"][:8], "as meant": study["ema"][-1, :8]}  # uint8
 dark = [float(x.flatten(1).double().quantile(0.2)) for x in pair.values()]
 assert dark[0] > 100 and dark[1] < 30  # the darkest fifth, of 255
-plots.show(plots.plot_exhibit(pair), alt="As written, pale digits in gray; as meant, white on black.")
+figure = plots.plot_exhibit(pair)
+plots.show(figure, alt="As written, pale digits in gray; as meant, white on black.")
 some, eps = digits.images[:8] / 255, torch.randn(8, 1, 28, 28, generator=generator)
 inputs = {"as written": some, "as meant": 2 * some - 1}
 pairs = {name: [diffusion.q_sample(x, t, eps) for t in times] for name, x in inputs.items()}
@@ -664,7 +671,8 @@ def clipped_mean_12(x_t, t, eps_hat, alpha_bar):
 caught(check_clipped_mean, clipped_mean_12)
 half = alpha_bar.half()
 x0_hat = (x_T.half() - (1 - half[T]).sqrt() * x_T.half()) / half[T].sqrt()
-print(f"half precision: alpha_bar_T = {half[T]}, NaN in {x0_hat.isnan().float().mean():.0%} of x0_hat")
+nan = x0_hat.isnan().float().mean()
+print(f"half precision: alpha_bar_T = {half[T]}, NaN in {nan:.0%} of x0_hat")
 
 # %% [markdown]
 # ## The same thing in the library
@@ -691,11 +699,11 @@ assert digits.batch([0]).min() == -1 and digits.batch([0]).max() == 1
 # - None of the twelve raises an error, and some hide from every usual look: 3 and 4 in long chains, 8 in one look, 11 always.
 # - **Short chains** bring out what long ones hide.
 # - **Exact denoisers** and toy data tell a sampler's mistakes from a network's.
-# - A check compares numbers with numbers: shape, each entry, ends of the range; and was itself tried on wrong answers.
+# - A check compares each entry, and was itself tried on wrong answers.
 #
 # ## Exercises
 #
-# Six functions, each with a bug: [the museum's exercises](exercises/90_museum_of_bugs.ipynb). Name the line, mend it, or write the test that catches it.
+# [The museum's set](exercises/90_museum_of_bugs.ipynb) has five: name the line, mend it, foresee it, write the test that catches it.
 
 # %% [markdown]
 # ## References

@@ -482,6 +482,7 @@ check_attention(attend)
 from collections.abc import Callable
 from ddpm_lite.checks import check_walk_the_u
 
+
 Layers = list[Callable[[Tensor], Tensor]]
 
 

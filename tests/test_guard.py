@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -291,11 +292,26 @@ def recursion(x: Any, _: Any) -> Any:
         (lambda x, _: sys.exit("enough"), "stopped with SystemExit.*: enough"),
         (lambda x, _: exit(), "stopped with SystemExit"),
         (lambda x, _: torch.nn.Module()(x), "stopped with NotImplementedError"),
+        (lambda x, _: torch.empty(3, device="meta").tolist(), "stopped with NotImplementedError"),
+        (lambda x, _: [][x.ndim : {"9" * 3000: 0}["8" * 3000]], r"stopped with KeyError.{900,1200} \.\.\.$"),
     ],
 )
 def test_other_ways_to_end(answer: Any, message: str) -> None:
     with pytest.raises(WrongAnswer, match=message):
         check_double(answer)
+
+
+def test_a_stub_may_have_words(capsys: pytest.CaptureFixture[str]) -> None:
+    def answer(x: Any, _: Any) -> Any:
+        raise NotImplementedError("later")
+
+    check_double(answer)
+    assert capsys.readouterr().out == "Not attempted yet.\n"
+
+
+def test_an_answer_cannot_close_the_output(capsys: pytest.CaptureFixture[str]) -> None:
+    check_double(lambda x, _: (sys.stdout.close(), 2 * x)[1])
+    assert capsys.readouterr().out == "Correct. Twice.\n"
 
 
 def test_an_interrupt_by_the_reader_is_one() -> None:
@@ -434,3 +450,30 @@ def test_an_import_that_takes_long_is_not_cut_in_half(tmp_path: Any) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=120)
     assert done.stdout.startswith("Correct."), done.stderr
+
+
+def test_in_a_real_kernel() -> None:
+    """Cells have other file names there, and signals another master."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    cells = [
+        "import sys, time\nfrom ddpm_lite import linear_beta_schedule\nfrom ddpm_lite.checks import check_alpha_bar",
+        "def f(beta):\n    while True:\n        try:\n            x = 1\n        except:\n            pass",
+        "start = time.time()\ncheck_alpha_bar(f)",
+        "def g(beta):\n    linear_beta_schedule(100)\n    return beta",
+        "check_alpha_bar(g)",
+        "check_alpha_bar(lambda beta: sys.exit())",
+        "def h(beta):\n    raise NotImplementedError",
+        "check_alpha_bar(h)",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    NotebookClient(notebook, timeout=120, kernel_name="python3", allow_errors=True).execute()
+    said = [
+        "".join(o.get("text", "") + "".join(o.get("traceback", [])) for o in cell.outputs) for cell in notebook.cells
+    ]
+    assert [text for text in (said[0], said[1], said[3], said[6]) if text] == []
+    assert re.fullmatch(r".*Not yet\..* your code did not finish in 10 seconds in line \d, `.+`: does .*\?", said[2])
+    assert said[4].endswith("your answer calls ddpm_lite.schedules.linear_beta_schedule; write it yourself")
+    assert "your code stopped with SystemExit in line 1" in said[5]
+    assert said[7] == "Not attempted yet.\n"

@@ -80,6 +80,9 @@ class _Cut:
                 self._stream.write(f"\n... your code prints more than {PRINTED} characters; the rest is left out\n")
         return len(text)
 
+    def close(self) -> None:
+        """The stream is the session's, and stays open."""
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 

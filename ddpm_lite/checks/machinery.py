@@ -81,7 +81,7 @@ def exercise(check: Callable[[Any], str] | None = None, *, library: tuple[str, .
             raise WrongAnswer(f"your code did not finish in {seconds:g} seconds{line}: does a loop never end?")
         if failure is None:
             print(f"Correct. {message}")
-        elif isinstance(failure, NotImplementedError) and not failure.args and is_readers(_last_frame(failure)):
+        elif isinstance(failure, NotImplementedError) and _is_stub(failure):
             _not_attempted()
         elif isinstance(failure, WrongAnswer):
             raise failure

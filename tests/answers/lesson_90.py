@@ -195,7 +195,7 @@ WRONG: list[tuple[Any, Any, str]] = [
     (check_mend_prepare, lambda u: 1 - u.float() / 127.5, "black is 1 in yours"),
     (check_mend_prepare, lambda u: u.float() / 128 - 1, "you divide by 256 or 128"),
     (check_mend_prepare, lambda u: (u.float() - 128) / 127, "0 should become -1"),
-    (check_mend_prepare, lambda u: 2 * (u.float() - u.min()) / (u.max() - u.min()) - 1, "may hold no black|are wrong"),
+    (check_mend_prepare, lambda u: 2 * (u.float() - u.min()) / (u.max() - u.min()) - 1, "may hold no black"),
     (check_mend_prepare, lambda u: 2 * u.float() / u.max() - 1, "the largest pixel of the batch"),
     (check_mend_prepare, lambda u: (u * 2 - 255).float() / 255, "wraps round"),
     (check_mend_prepare, lambda u: u.float(), "as they came"),

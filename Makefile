@@ -5,7 +5,7 @@
 # make exercises build the student files of the exercises from their sources, and what lessons share with them
 # make mutants   try every check on right answers and on mistakes that students make, print the score    MUTANTS_ARGS="check_alpha"
 # make assignments TO=~/course      an nbgrader course of all sets of exercises, there     RELEASE_ARGS="01 --due 2027-01-31T23:59"
-# make class-check        every set of exercises released and graded, beside the class of 44 that make test grades
+# make class-check        every set of exercises released and graded, beside the class of 46 that make test grades
 # make figures   write figures/ anew
 # make site      the website, in site/: lessons executed in full, those that changed; needs Node.js with npm     SITE_ARGS="--fast 01"
 # make slides    the deck of the lecture, in runs/slides/; needs Node.js, executes the lessons whose sliders it shows    SLIDES_ARGS="--fast"

@@ -1,17 +1,18 @@
-"""The exercises that only the set of lesson 03 has: a product of two Gaussians, the step that leaves one bump."""
+"""The exercises only in the set of lesson 03: a product of Gaussians, the step that leaves one bump, there and back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from math import exp, pi, sqrt
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from .lesson_03 import _ask, _doubles, _number, _numbers
-from .machinery import WrongAnswer, diagnose, exercise, fresh_generator
+from .lesson_03 import _ask, _doubles, _number, _numbers, _table
+from .machinery import WrongAnswer, diagnose, exercise, fresh_generator, multiple_choice
 
-__all__ = ["check_largest_step", "check_product_of_gaussians"]
+__all__ = ["check_largest_step", "check_product_of_gaussians", "check_there_and_back"]
 
 
 def _bell(x: Tensor, mean: float, variance: float) -> Tensor:
@@ -129,3 +130,25 @@ def check_largest_step(answer: Callable[[float], float]) -> str:
         larger = f"and so does {(beta + want) / 2:.4g}"
         raise WrongAnswer(f"{place}, your beta_t = {beta:.4g} is not the largest: it leaves one bump, {larger}")
     return "It is 1 / SNR_{t-1}^2: where the image is clear, a step must be tiny. So schedules begin with small beta_t."
+
+
+@exercise
+def check_there_and_back(answer: Any) -> str:
+    """Check a choice: the variance of ``x_{t-1} ~ q(x_{t-1} | x_t, x_0)`` over all ``x_t ~ q(x_t | x_0)``."""
+    before, after = _table(9, fresh_generator())[[4, 5]].tolist()
+    alpha, n = after / before, 1 - after
+    tilde, d = (1 - before) / n * (1 - alpha), sqrt(alpha) * (1 - before) / n
+    values = {"a": tilde, "b": 1 - before, "c": tilde + n, "d": n}
+    right = next(letter for letter, value in values.items() if abs(value - (d**2 * n + tilde)) < 1e-9)
+    options = {
+        "a": "that is the variance for one given x_t; over many draws x_t varies too, and the mean follows it",
+        "c": "x_t counts with the weight d_t, which shrinks its variance 1 - alpha_bar_t by d_t^2",
+        "d": "that is the variance of x_t; one step earlier there is less noise",
+    }
+    reasons = {
+        1: "x_t is drawn too, and the mean of x_{t-1} moves with it",
+        3: "the step back keeps d_t^2 of the variance of x_t only",
+        4: "it does: 1 - alpha_bar_{t-1} is smaller than 1 - alpha_bar_t",
+    }
+    multiple_choice(answer, right=(right, 2), options=options, reasons=reasons)
+    return "Drawn steps back have the law of q(x_{t-1} | x_0): one step back undoes one step forward."

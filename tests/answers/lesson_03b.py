@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddpm_lite.checks import check_largest_step, check_product_of_gaussians
+from ddpm_lite.checks import check_largest_step, check_product_of_gaussians, check_there_and_back, choice
 
 NAMES = {"sqrt": math.sqrt, "exp": math.exp, "pi": math.pi}
 
@@ -101,7 +101,7 @@ def step_by_coarse_search(A: float) -> float:
     return (1 - A) ** 2 / A**2 * 0.98
 
 
-RIGHT: list[tuple[Any, Callable[..., Any]]] = [
+RIGHT: list[tuple[Any, Any]] = [
     (check_product_of_gaussians, product),
     (check_product_of_gaussians, product_by_precisions),
     (check_product_of_gaussians, product_on_a_grid),
@@ -111,11 +111,14 @@ RIGHT: list[tuple[Any, Callable[..., Any]]] = [
     (check_largest_step, step_by_bisection),
     (check_largest_step, step_by_counting_bumps),
     (check_largest_step, step_by_posterior),
+    (check_there_and_back, choice("b", because=2)),
+    (check_there_and_back, choice("B", 2)),
+    (check_there_and_back, ("b", 2)),
 ]
 
 TOTAL = "sqrt(2 * pi * (v_1 + v_2))"
 DECAY = "exp(-d * d / 2 / (v_1 + v_2))"
-WRONG: list[tuple[Any, Callable[..., Any], str]] = [
+WRONG: list[tuple[Any, Any, str]] = [
     (check_product_of_gaussians, product_bug(m="(m_1 + m_2) / 2"), "your m is the plain average"),
     (check_product_of_gaussians, product_bug(m="(m_1 * v_1 + m_2 * v_2) / (v_1 + v_2)"), "the vaguer one counts more"),
     (check_product_of_gaussians, product_bug(m="m_1 / v_1 + m_2 / v_2"), r"the brace of \(c\)"),
@@ -170,4 +173,12 @@ WRONG: list[tuple[Any, Callable[..., Any], str]] = [
     (check_largest_step, step("0.0625"), "does not depend on alpha_bar_{t-1}"),
     (check_largest_step, lambda A: None, "your function returned None"),
     (check_largest_step, lambda A: torch.linspace(0, 1, 50), r"beta_t should be one number, got shape \(50,\)"),
+    *((check_there_and_back, choice("a", because=k), "^not a: that is the variance for one given") for k in (1, 2)),
+    *((check_there_and_back, choice("c", because=k), "^not c: x_t counts with the weight") for k in (2, 3)),
+    *((check_there_and_back, choice("d", because=k), "^not d: that is the variance of x_t") for k in (3, 4)),
+    (check_there_and_back, choice("b", because=1), "b it is, but not because of 1: x_t is drawn too"),
+    (check_there_and_back, choice("b", because=3), "b it is, but not because of 3: the step back keeps"),
+    (check_there_and_back, choice("b", because=4), "b it is, but not because of 4: it does"),
+    (check_there_and_back, choice("e", because=2), "there is no option 'e'"),
+    (check_there_and_back, "b", "answer as choice"),
 ]

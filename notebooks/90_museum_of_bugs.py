@@ -77,6 +77,10 @@ def caught(check, *arguments, **options):
     raise RuntimeError("the check let a wrong line pass")
 
 
+def blue_first(curves):  # sliders draw their first curve in blue
+    return {name: curves[name] for name in NAMES[::-1]}
+
+
 torch.set_num_threads(1)  # small batches: a second thread gains little
 NAMES = ("as written", "as meant")
 x_T = torch.randn(8, 1, 28, 28, generator=generator)
@@ -170,7 +174,7 @@ labels = [f"t = {t}" for t in times]
 strip = plots.plot_strip({name: x[:, 3] for name, x in views.items()}, labels, n=7, width=9)
 plots.show(strip, alt="As written, the noise is pale and has no black in it.")
 gray = {name: x.flatten(1).mean(1) for name, x in views.items()}
-widgets.scrub(views, labels=labels, n_columns=4, curve=gray)
+widgets.scrub(views, labels=labels, n_columns=4, curve=blue_first(gray))
 
 # %% [markdown]
 # The curves under the slider are mean gray levels: one goes to 0.5.
@@ -228,7 +232,7 @@ assert spread[NAMES[0]][2] > 1.4 * spread[NAMES[1]][2]  # T = 10
 assert abs(spread[NAMES[0]][-1] / spread[NAMES[1]][-1] - 1) < 0.1  # T = 100
 plots.show(frames[2], alt="With ten steps, points as written are smeared over the ring.")
 labels = [f"T = {n}" for n in lengths]
-widgets.scrub(frames, labels=labels, title="T", value=2, curve=spread)
+widgets.scrub(frames, labels=labels, title="T", value=2, curve=blue_first(spread))
 
 # %% [markdown]
 # <details>
@@ -371,7 +375,7 @@ labels = [f"T = {n}, alpha_bar_T = {a:.1g}" for n, a in zip(lengths, left, stric
 figure = plots.plot_exhibit({name: row[2] for name, row in walks.items()})
 plots.show(figure, alt="Two hundred steps: as written, fat broken digits; as meant, thin ones.")
 views = {name: torch.stack(row) for name, row in walks.items()}
-widgets.scrub(views, labels=labels, title="T", value=2, n_columns=4, curve=gray)
+widgets.scrub(views, labels=labels, title="T", value=2, n_columns=4, curve=blue_first(gray))
 
 # %% [markdown]
 # <details>
@@ -564,7 +568,7 @@ for w in strengths:
 assert min(share["as meant"]) > 0.9 and max(share["as written"]) < 0.5
 plots.show(frames[3], alt="As written, points flee to the far side; as meant, they fill two spots.")
 labels = [f"w = {w:.1f}" for w in strengths]
-widgets.scrub(frames, labels=labels, title="w", value=3, fps=4, curve=share)
+widgets.scrub(frames, labels=labels, title="w", value=3, fps=4, curve=blue_first(share))
 
 # %% [markdown]
 # <details>
@@ -648,7 +652,7 @@ assert size["as written"][0] > 1.2 and max(size["as meant"]) < 1.01
 figure = plots.plot_exhibit({name: x[0] for name, x in walks.items()}, n_columns=4, width=6)
 plots.show(figure, alt="As written, black and white specks beyond the range; as meant, digits.")
 labels = [f"c = {c}" for c in values]
-widgets.scrub(walks, labels=labels, title="c", n_columns=2, curve=size)
+widgets.scrub(walks, labels=labels, title="c", n_columns=2, curve=blue_first(size))
 
 # %% [markdown]
 # <details>

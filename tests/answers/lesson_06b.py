@@ -46,7 +46,7 @@ def plot(
         figure = Figure()
         axis = figure.subplots()
         axis.plot(x(times, diffusion), y(losses(model, diffusion, x_0, eps, times, what, **change)), label=label)
-        axis.set(xscale="log", yscale="log")
+        axis.set(xlabel="t", ylabel="loss")
         return figure
 
     return answer

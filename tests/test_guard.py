@@ -220,7 +220,24 @@ def endless_generator(x: Any, _: Any) -> Any:
     yield x
 
 
+def keeps_all_that_it_catches(x: Any, _: Any) -> Any:
+    errors = []
+    while True:
+        try:
+            loop(x, _)
+        except BaseException as error:
+            errors.append(error)
+
+
+def tries_again(x: Any, _: Any) -> Any:
+    try:
+        return loop(x, _)
+    except BaseException:
+        return tries_again(x, _)
+
+
 LOOPS = [loop, careful_loop, bare_loop, nested_bare_loops, finally_loop, keeps_what_it_catches, endless_generator]
+LOOPS += [keeps_all_that_it_catches, tries_again]
 
 
 @pytest.mark.parametrize("signals", [True, False], ids=["signal", "thread"])
@@ -233,7 +250,7 @@ def test_no_loop_is_endless(answer: Any, signals: bool, monkeypatch: pytest.Monk
     with pytest.raises(WrongAnswer, match=r"^your code did not finish in 0.4 seconds.*: does a loop never end\?$"):
         check_double(answer)
     assert time.process_time() - start < 20 * LIMIT
-    assert signal.getsignal(signal.SIGALRM) is handler and sys.getprofile() is None
+    assert signal.getsignal(signal.SIGALRM) is handler and sys.getprofile() is None and sys.gettrace() is None
     for _ in range(20_000):  # nothing comes late
         pass
     check_double(lambda x, _: 2 * x)

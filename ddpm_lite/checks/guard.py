@@ -1,13 +1,13 @@
 """What surrounds an answer while it is tried: no calls into the library, an end to endless loops, nothing left behind.
 
-``Guard(check)`` is used by ``exercise`` alone. It tells whose code runs by the file and the module of each frame:
-the library's, the check's own, an installed package's, or else the reader's.
-"""
+``exercise`` uses it. Whose code runs is told by the file and the module of each frame: the library's, the check's own,
+an installed package's, or else the reader's."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 import operator
 import os
 import random
@@ -45,10 +45,22 @@ class TimeUp(BaseException):
     """The time is over. No ``except Exception`` catches it; where a bare ``except`` does, it comes again."""
 
     fuses: list[_Fuse] = []
+    swallowed: Any = None  # the code of the check whose answer has swallowed several; then each of its lines raises one
 
     def __init__(self) -> None:
         super().__init__()
         self.fuses.append(_Fuse(self, operator.methodcaller("burn")))
+        if self.swallowed is not None:
+            sys.settrace(_raise)
+            for frame in itertools.takewhile(lambda frame: frame.f_code is not self.swallowed, _up(sys._getframe(1))):
+                frame.f_trace = _raise if is_readers(frame) else frame.f_trace
+
+
+def _raise(frame: FrameType, event: str, _: Any) -> Any:
+    """A tracer, for answers that keep what they catch, or go on inside of ``except``."""
+    if event == "line" and is_readers(frame):
+        raise TimeUp
+    return _raise
 
 
 class _Fuse(weakref.ref):
@@ -110,11 +122,10 @@ def _up(frame: FrameType | None) -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def _readers_threads() -> dict[int, threading.Thread]:
+def _readers_threads() -> set[int]:
     """The threads, beside this one, that run code of the reader."""
-    frames = sys._current_frames()
-    others = {t.ident: t for t in threading.enumerate() if t is not threading.current_thread() and t.ident in frames}
-    return {i: t for i, t in others.items() if i is not None and any(is_readers(f) for f in _up(frames[i]))}
+    frames = sys._current_frames().items()
+    return {i for i, frame in frames if i != threading.get_ident() and any(map(is_readers, _up(frame)))}
 
 
 class Guard:
@@ -128,7 +139,8 @@ class Guard:
     """
 
     def __init__(self, check: Callable[..., Any], library: tuple[str, ...] = (), seconds: float = 10.0) -> None:
-        self.code, self.library, self.seconds = check.__code__, library, seconds
+        self.code, self.seconds = check.__code__, seconds
+        self.allowed = tuple(f"{name}." for name in (*library, *ALWAYS))
         self.refused, self.late, self._thread = "", False, threading.get_ident()
         self.signals = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
         self._mark: Any = None
@@ -149,11 +161,11 @@ class Guard:
     def __enter__(self) -> Guard:
         self._random = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
         self._modes = torch.get_default_dtype(), torch.is_grad_enabled()
-        self._figures, self._threads = _open_figures(), set(_readers_threads())
-        self._profile, self._stdout = sys.getprofile(), sys.stdout
+        self._figures, self._threads = _open_figures(), _readers_threads()
+        self._profile, self._trace, self._stdout = sys.getprofile(), sys.gettrace(), sys.stdout
+        self._ticks, TimeUp.swallowed = 0, None
         sys.stdout = _Cut(sys.stdout)
-        self._over, self._lock = threading.Event(), threading.Lock()
-        self._begin = time.monotonic()
+        self._over, self._lock, self._begin = threading.Event(), threading.Lock(), time.monotonic()
         self._start = self._begin, time.process_time()
         if self.signals:
             self._handler = signal.signal(signal.SIGALRM, self._on_signal)
@@ -165,6 +177,9 @@ class Guard:
         return self
 
     def __exit__(self, *error: object) -> None:
+        if TimeUp.swallowed is not None:
+            TimeUp.swallowed = None
+            sys.settrace(self._trace)
         sys.setprofile(self._profile)
         threading.setprofile(None)
         TimeUp.fuses.clear()
@@ -185,7 +200,7 @@ class Guard:
         torch.set_grad_enabled(self._modes[1])
         for number in _open_figures() - self._figures:
             sys.modules["matplotlib.pyplot"].close(number)
-        for thread in set(_readers_threads()) - self._threads:
+        for thread in _readers_threads() - self._threads:
             _interrupt(thread, SystemExit)
 
     def _is_late(self, frame: FrameType | None) -> bool:
@@ -195,7 +210,8 @@ class Guard:
         if any(code.co_filename.startswith("<frozen importlib") for code in callers):
             self._start = time.monotonic(), time.process_time()
         elif self.code in callers and (work > 0.9 * self.seconds or wall > PATIENCE * self.seconds):
-            self.late = True
+            self.late, self._ticks = True, self._ticks + 1
+            TimeUp.swallowed = self.code if self._ticks > 2 else None
             return True
         return False
 
@@ -204,9 +220,8 @@ class Guard:
             raise TimeUp
 
     def _tick(self, thread: int) -> None:
-        wait = self.seconds
-        while not self._over.wait(wait):
-            wait = AGAIN
+        waits = itertools.chain([self.seconds], itertools.repeat(AGAIN))
+        while not self._over.wait(next(waits)):
             with self._lock:
                 if not self._over.is_set() and self._is_late(sys._current_frames().get(thread)):
                     _interrupt(thread, TimeUp)
@@ -215,9 +230,8 @@ class Guard:
         """The profiler: refuse calls that come from the answer, not those that the library or the check makes."""
         if event != "call" or self.refused:
             return
-        owner, code = _owner(frame), frame.f_code
-        module = str(frame.f_globals.get("__name__"))
-        if owner == "other" or code.co_name == "<module>" or f"{module}.".startswith(self._allowed()):
+        owner, code, module = _owner(frame), frame.f_code, str(frame.f_globals.get("__name__"))
+        if owner == "other" or code.co_name == "<module>" or f"{module}.".startswith(self.allowed):
             return
         if owner == "checks" and getattr(frame.f_globals.get(code.co_name), "__code__", None) is not code:
             return  # what is no function of the module itself was handed over by the check
@@ -229,9 +243,6 @@ class Guard:
         self.refused = f"your answer calls {module}.{getattr(code, 'co_qualname', code.co_name)}; write it yourself"
         if threading.get_ident() == self._thread:
             raise Refused(self.refused)
-
-    def _allowed(self) -> tuple[str, ...]:
-        return tuple(f"{name}." for name in (*self.library, *ALWAYS))
 
 
 def _open_figures() -> set[int]:

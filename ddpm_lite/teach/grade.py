@@ -191,7 +191,12 @@ def _reference(bench: Bench, exercises: ExerciseSet, seconds: float) -> dict[int
     """Judge the set's own answers; return how long an answer may take."""
     limits = {}
     for e in exercises.exercises:
-        verdict = bench.judge(_task(exercises, e.number, exercises.code(e.answer), seconds or 300))
+        answer = exercises.code(e.answer)
+        verdict = bench.judge(_task(exercises, e.number, answer, seconds or 300))
+        if verdict.kind == "wrong" and "NameError" in verdict.message:  # it needs an earlier answer
+            earlier = [exercises.code(i) for other in exercises.exercises for i in (*other.given, other.answer)]
+            before = earlier[: earlier.index(answer)]
+            verdict = bench.judge(_task(exercises, e.number, answer, seconds or 300, before))
         odd = [*suspicious(exercises.code(e.answer)), *verdict.changed]
         if verdict.kind != "right" or odd:
             why = "; ".join([verdict.message, *odd])

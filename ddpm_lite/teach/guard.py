@@ -179,9 +179,9 @@ def snapshot() -> Callable[[], list[str]]:
 
 
 def _counts(name: str, value: Any) -> bool:
-    """Whether a module's value is one that nothing honest replaces. ``builtins._`` and the like do change."""
+    """Whether a module's value is one that nothing honest replaces; torch itself replaces ``torch.manual_seed`` late."""
     with contextlib.suppress(Exception):
-        return name.strip("_") not in ("", "teach") and (
+        return name.strip("_") not in ("", "teach", "manual_seed") and (
             callable(value) or isinstance(value, ModuleType) or name.isupper()
         )
     return False

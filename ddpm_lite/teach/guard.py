@@ -179,7 +179,7 @@ def snapshot() -> Callable[[], list[str]]:
 
 
 def _counts(name: str, value: Any) -> bool:
-    """Whether a module's value is one that nothing honest replaces; torch itself replaces ``torch.manual_seed`` late."""
+    """Whether a module's value is one that nothing honest replaces; torch replaces ``manual_seed`` itself."""
     with contextlib.suppress(Exception):
         return name.strip("_") not in ("", "teach", "manual_seed") and (
             callable(value) or isinstance(value, ModuleType) or name.isupper()

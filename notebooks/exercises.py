@@ -10,7 +10,6 @@ A NAME is a set, or the beginning of one: `01`, `01_noise_schedules`. Nothing is
 from __future__ import annotations
 
 import argparse
-import ast
 import hashlib
 import json
 import re
@@ -20,54 +19,16 @@ from typing import Any
 
 import build as lessons
 import rules
+from ddpm_lite.teach.sets import student_code
 from set_rules import HEADING, check_rules, exercises
 
 HERE = lessons.HERE / "exercises"
 IMPORTS = re.compile(r"(?:(?:import|from) [^\n(]+\n|\n)*")
-MARKERS = re.compile(r"^(?P<indent> *)### (?P<edge>BEGIN|END) (?P<what>SOLUTION|HIDDEN TESTS)\s*$")
 
 
 def sets(names: list[str] | None = None) -> list[Path]:
     """The sources of the sets, in order; all, or those that `names` name."""
     return lessons.lessons(names, HERE)
-
-
-def hidden(source: str) -> str:
-    """A cell as the student sees it: stubs in place of solutions, no hidden tests.
-
-    A block inside of a function becomes `raise NotImplementedError`; one at the top of a cell, which holds one
-    assignment, `name = ...`. Raises ValueError where a marker has no partner, or a block is no such thing.
-    """
-    kept: list[str] = []
-    block: list[str] = []
-    inside: re.Match[str] | None = None
-    for line in source.splitlines():
-        mark = MARKERS.match(line)
-        if mark is None:
-            if re.match(r"\s*#+\s*(BEGIN|END)\s+(SOLUTION|HIDDEN)", line, re.IGNORECASE):
-                raise ValueError(f"{line.strip()!r} is no marker; write ### BEGIN SOLUTION or ### END SOLUTION")
-            (block if inside else kept).append(line)
-        elif mark["edge"] == "BEGIN":
-            if inside:
-                raise ValueError(f"{line.strip()!r} stands inside of another block")
-            inside, block = mark, []
-        else:
-            if inside is None or inside["what"] != mark["what"]:
-                raise ValueError(f"{line.strip()!r} has no ### BEGIN before it")
-            if mark["what"] == "SOLUTION":
-                kept.append(inside["indent"] + (_stub(block) if not inside["indent"] else "raise NotImplementedError"))
-            inside = None
-    if inside:
-        raise ValueError(f"### BEGIN {inside['what']} has no ### END")
-    return "\n".join(kept).strip("\n")
-
-
-def _stub(block: list[str]) -> str:
-    body = ast.parse("\n".join(block)).body
-    target = body[0].targets[0] if len(body) == 1 and isinstance(body[0], ast.Assign) else None
-    if not isinstance(target, ast.Name):
-        raise ValueError("a block at the top of a cell must hold one assignment, `name = value`")
-    return f"{target.id} = ..."
 
 
 def student(path: Path) -> Any:
@@ -76,7 +37,7 @@ def student(path: Path) -> Any:
 
     notebook = nbformat.v4.new_notebook(metadata=lessons.KERNEL)
     for cell in lessons.read_source(path).cells:
-        if not (source := hidden(cell.source) if cell.cell_type == "code" else cell.source):
+        if not (source := student_code(cell.source) if cell.cell_type == "code" else cell.source):
             continue
         key = f"{path.stem}/{len(notebook.cells)}"
         new = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell

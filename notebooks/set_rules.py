@@ -12,7 +12,7 @@ from typing import Any
 import rules
 from ddpm_lite import checks
 
-HEADING = re.compile(r"^### Exercise (?P<number>\d+): .+ \((?:easy|medium|hard), (?P<minutes>\d+) minutes\)$", re.M)
+HEADING = rules.EXERCISE
 HEADER = re.compile(
     r"# Exercises: (?P<title>[^\n]+)\n\n(?P<badge>\[!\[Open in Colab\][^\n]+)\n\n"
     r"These go with \[lesson (?P<number>\d\d)\]\(\.\./(?P<lesson>\w+)\.ipynb\)\.\s(?:.+\n)+?\n"
@@ -49,7 +49,7 @@ def check_rules(name: str, cells: list[Any], title: str | None) -> list[str]:
     if not code or not code[0].startswith(rules.SETUP):
         problems.append("the setup cell does not begin as CONTRIBUTING.md shows")
     found = exercises(cells)
-    numbers = [int(HEADING.match(text)["number"]) for text, _ in found]  # type: ignore[index]
+    numbers = [int(HEADING.match(text)[1]) for text, _ in found]  # type: ignore[index]
     if len(found) not in EXERCISES or numbers != list(range(1, len(found) + 1)):
         problems.append(
             f"exercises are numbered {numbers}; wanted 1 to 5 or more, as '### Exercise 1: ... (easy, 5 minutes)'"
@@ -75,7 +75,7 @@ def _check_header(name: str, cells: list[Any], title: str | None) -> list[str]:
         problems.append("the header leads to another lesson")
     if title and header["title"] != (wanted := title[0].lower() + title[1:]):
         problems.append(f"the title should be 'Exercises: {wanted}', after the lesson's")
-    minutes = sum(int(match["minutes"]) for cell in cells for match in HEADING.finditer(cell.source))
+    minutes = sum(int(match[4]) for cell in cells for match in HEADING.finditer(cell.source))
     if int(header["minutes"]) != minutes:
         problems.append(f"the header says {header['minutes']} minutes; its exercises take {minutes}")
     return problems

@@ -14,6 +14,7 @@ import pytest
 import build
 import exercises
 import set_rules
+from ddpm_lite.teach.sets import student_code
 
 SETS = exercises.sets()
 IDS = [path.stem for path in SETS]
@@ -72,9 +73,9 @@ def test_nothing_is_attempted_in_the_students_file(path: Path, capsys: pytest.Ca
 
 
 def test_stubs_take_the_place_of_solutions() -> None:
-    assert exercises.hidden(text()) == "def f():\n    raise NotImplementedError\n\n\nx = f"
-    assert exercises.hidden('### BEGIN SOLUTION\nx = f(\n    "b",\n)\n### END SOLUTION') == "x = ..."
-    assert exercises.hidden("a = 1\n### BEGIN HIDDEN TESTS\nassert a\n### END HIDDEN TESTS") == "a = 1"
+    assert student_code(text()) == "def f():\n    raise NotImplementedError\n\n\nx = f"
+    assert student_code('### BEGIN SOLUTION\nx = f(\n    "b",\n)\n### END SOLUTION') == "x = ..."
+    assert student_code("a = 1\n### BEGIN HIDDEN TESTS\nassert a\n### END HIDDEN TESTS") == "a = 1"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_stubs_take_the_place_of_solutions() -> None:
 )
 def test_markers_are_balanced(source: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        exercises.hidden(source)
+        student_code(source)
 
 
 def test_ids_depend_on_name_and_position_only() -> None:

@@ -34,7 +34,6 @@ INSTALLED = (sysconfig.get_paths()["stdlib"], "<frozen ")
 AGAIN = 0.5  # seconds until a loop that goes on is interrupted once more
 PATIENCE = 3  # a code that computes little, on a busy machine or asleep, gets as many times the limit
 PRINTED = 10_000  # characters that an answer may print
-
 FUNCTIONS = (FunctionType, MethodType, functools.partial)
 
 _interrupt = ctypes.pythonapi.PyThreadState_SetAsyncExc
@@ -146,7 +145,11 @@ class Guard:
         self._mark: Any = None
 
     def wrap(self, answer: Any) -> Any:
-        """The answer, in a function that marks its frames; so are functions that it returns."""
+        """The answer, in a function that marks its frames, as are functions that it returns; no library class."""
+        for base in (answer if isinstance(answer, type) else type(answer)).__mro__:
+            if (name := f"{base.__module__}.").startswith(LIBRARIES) and not name.startswith(self.allowed):
+                self.refused = f"{name}{base.__qualname__} is the library's own; write yours yourself, not made from it"
+                raise Refused(self.refused)
         if not callable(answer) or isinstance(answer, (type, torch.nn.Module)):
             return answer
 

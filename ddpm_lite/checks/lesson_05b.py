@@ -17,9 +17,6 @@ __all__ = ["check_residual_block", "check_up_shapes"]
 @exercise
 def check_residual_block(answer: Callable[[int, int, int], nn.Module]) -> str:
     """Check a class ``Block(c_in, c_out, D)``: its shapes, its start, its time, its gradients, its formula."""
-    bases = getattr(answer, "__mro__", ())
-    if any(base.__module__.startswith(("ddpm_lite.", "diffusers.")) for base in bases):
-        raise WrongAnswer("your class is the library's own, or made from it; write it yourself, as an nn.Module")
     generator = fresh_generator()
     c, D = 4 * int(torch.randint(2, 4, (), generator=generator)), 10
     for c_in, c_out in ((c, c), (c, c + 4)):

@@ -6,13 +6,11 @@ import copy
 import csv
 import datetime
 import json
-import logging
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .release import gradebook, programs
+from .release import convert, gradebook
 from .sets import HIDDEN, ExerciseSet
 
 if TYPE_CHECKING:
@@ -44,7 +42,8 @@ def write_course(course: Path, exercises: ExerciseSet, results: Sequence[Result]
                 grade.auto_score, grade.needs_manual_grade = result.points.get(e.number, 0.0), False
             book.db.commit()
     if results:
-        _feedback(course, exercises.name)
+        page = {"HTMLExporter": {"template_name": "feedback"}}
+        convert("GenerateFeedback", course, exercises.name, "feedback (all is graded)", page)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -76,27 +75,6 @@ def _graded(exercises: ExerciseSet, result: Result) -> dict[str, Any]:
         }
         notebook["cells"].insert(1, about)
     return notebook
-
-
-def _feedback(course: Path, name: str) -> None:
-    """nbgrader's pages of feedback, from autograded/ and the gradebook, in this process."""
-    from nbgrader.converters import GenerateFeedback
-    from nbgrader.coursedir import CourseDirectory
-    from traitlets.config import Config
-
-    config = Config()
-    config.CourseDirectory.root, config.CourseDirectory.assignment_id = str(course.resolve()), name
-    config.HTMLExporter.template_name = "feedback"
-    log = logging.getLogger("ddpm_lite.teach.nbgrader")
-    log.setLevel(logging.ERROR)
-    converter = GenerateFeedback(coursedir=CourseDirectory(config=config, log=log), config=config, log=log)
-    converter.force = True
-    with programs(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            converter.start()
-        except (SystemExit, Exception) as error:
-            raise ValueError(f"nbgrader made no feedback for {name}, but all is graded: {error}") from error
 
 
 def write_grades(course: Path, results: Sequence[Result]) -> Path:

@@ -131,7 +131,8 @@ def release(
         zone = datetime.timezone.utc
         when = None if due is None else due.astimezone(zone).replace(tzinfo=None)
         book.update_or_create_assignment(exercises.name, duedate=when)
-    generate(to, exercises.name)
+    steps = {"GenerateAssignment": {"preprocessors": student_version()}}
+    convert("GenerateAssignment", to, exercises.name, "student version", steps)
     return exercises
 
 
@@ -182,25 +183,27 @@ def student_version() -> list[type]:
     return [Stubs if step is ClearSolutions else step for step in GenerateAssignment.preprocessors.default()]
 
 
-def generate(course: Path, name: str) -> None:
-    """Run nbgrader's generate_assignment in this process. Raises: ValueError with what it said."""
-    from nbgrader.converters import GenerateAssignment
+def convert(kind: str, course: Path, name: str, what: str, settings: dict[str, dict[str, Any]]) -> None:
+    """Run one of nbgrader's converters on an assignment, in this process.
+
+    kind: "GenerateAssignment" or "GenerateFeedback". what: it makes, for the error. settings: traitlets' config, by
+    class. Raises: ValueError with what nbgrader said.
+    """
+    from nbgrader import converters
     from nbgrader.coursedir import CourseDirectory
     from traitlets.config import Config
 
-    config = Config()
-    config.CourseDirectory.root, config.CourseDirectory.assignment_id = str(course.resolve()), name
-    config.GenerateAssignment.preprocessors = student_version()
+    config = Config({"CourseDirectory": {"root": str(course.resolve()), "assignment_id": name}, **settings})
     log = logging.getLogger("ddpm_lite.teach.nbgrader")
     log.setLevel(logging.ERROR)
-    converter = GenerateAssignment(coursedir=CourseDirectory(config=config, log=log), config=config, log=log)
+    converter = getattr(converters, kind)(coursedir=CourseDirectory(config=config, log=log), config=config, log=log)
     converter.force = True
     with programs(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             converter.start()
         except (SystemExit, Exception) as error:
-            raise ValueError(f"nbgrader made no student version of {name}: {error}") from error
+            raise ValueError(f"nbgrader made no {what} of {name}: {error}") from error
 
 
 @contextmanager

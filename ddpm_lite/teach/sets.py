@@ -16,6 +16,7 @@ __all__ = ["POINTS", "Exercise", "ExerciseSet", "defined_names", "parse", "read_
 POINTS = {"easy": 1, "medium": 2, "hard": 3}
 HEADING = re.compile(r"^### Exercise (\d+): (.+) \((easy|medium|hard), (\d+) minutes?\)$", re.MULTILINE)
 SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)\n[ \t]*### END SOLUTION *$", re.MULTILINE | re.DOTALL)
+MARKERS = re.compile(r"^(?P<indent> *)### (?P<edge>BEGIN|END) (?P<what>SOLUTION|HIDDEN TESTS)\s*$")
 HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS\n(.*?)\n[ \t]*### END HIDDEN TESTS *$\n?", re.MULTILINE | re.DOTALL)
 
 
@@ -58,14 +59,42 @@ class ExerciseSet:
         return datetime.datetime.fromisoformat(due).replace(tzinfo=None) if due else None
 
 
-def student_code(code: str) -> str:
-    """The code with each solution replaced: ``raise NotImplementedError`` in a function, ``name = ...`` outside."""
+def student_code(source: str) -> str:
+    """Return a cell as the student sees it: stubs in place of solutions, no hidden tests.
 
-    def stub(found: re.Match[str]) -> str:
-        names = re.match(r"([\w, ]+?)(?:: [^=]+)? = ", found[2])
-        return f"{names[1]} = ..." if not found[1] and names else f"{found[1]}raise NotImplementedError"
+    A block inside of a function becomes `raise NotImplementedError`; one at the top of a cell, which holds one
+    assignment, `name = ...`. Raises ValueError where a marker has no partner, or a block is no such thing.
+    """
+    kept: list[str] = []
+    block: list[str] = []
+    inside: re.Match[str] | None = None
+    for line in source.splitlines():
+        mark = MARKERS.match(line)
+        if mark is None:
+            if re.match(r"\s*#+\s*(BEGIN|END)\s+(SOLUTION|HIDDEN)", line, re.IGNORECASE):
+                raise ValueError(f"{line.strip()!r} is no marker; write ### BEGIN SOLUTION or ### END SOLUTION")
+            (block if inside else kept).append(line)
+        elif mark["edge"] == "BEGIN":
+            if inside:
+                raise ValueError(f"{line.strip()!r} stands inside of another block")
+            inside, block = mark, []
+        else:
+            if inside is None or inside["what"] != mark["what"]:
+                raise ValueError(f"{line.strip()!r} has no ### BEGIN before it")
+            if mark["what"] == "SOLUTION":
+                kept.append(inside["indent"] + (_stub(block) if not inside["indent"] else "raise NotImplementedError"))
+            inside = None
+    if inside:
+        raise ValueError(f"### BEGIN {inside['what']} has no ### END")
+    return "\n".join(kept).strip("\n")
 
-    return SOLUTION.sub(stub, code)
+
+def _stub(block: list[str]) -> str:
+    body = ast.parse("\n".join(block)).body
+    target = body[0].targets[0] if len(body) == 1 and isinstance(body[0], ast.Assign) else None
+    if not isinstance(target, ast.Name):
+        raise ValueError("a block at the top of a cell must hold one assignment, `name = value`")
+    return f"{target.id} = ..."
 
 
 def defined_names(code: str) -> list[str]:

@@ -87,6 +87,12 @@ def _check_exercise(text: str, code: str) -> list[str]:
         problems.append("the text is not: heading, task, *Practises: ...*, and two hints, one inside of the other")
     elif (words := rules.count_words(task["task"].split("\n", 1)[1])) > rules.WORDS:
         problems.append(f"{words} words in the task, more than {rules.WORDS}")
+    if kind(code) == "choice":
+        said = re.search(r'Answer as `choice\("(\w)", because=(\d)\)`', text)
+        if said is None:
+            problems.append('a choice says how to answer: Answer as `choice("a", because=1)`.')
+        elif f'choice("{said[1]}", because={said[2]})' in code:
+            problems.append("the example of how to answer is the answer")
     if "### BEGIN SOLUTION" not in code:
         problems.append("there is no ### BEGIN SOLUTION")
     if not re.fullmatch(r"check_\w+\(\w+\)", code.rpartition("\n\n")[2]):

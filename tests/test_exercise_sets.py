@@ -158,6 +158,8 @@ def test_a_changed_task_goes_into_the_lesson_and_nothing_else_changes(course: Pa
         ("Which entry has to be 1?", "Which? " * 80, "words in the task, more than 80"),
         ("    ### BEGIN SOLUTION", "    ### BEGIN", "'### END SOLUTION' has no ### BEGIN"),
         ("(../01_noise", "(../02_noise", "leads to another lesson"),
+        ('Answer as `choice("a", because=1)`.', "Answer.", "exercise 5: a choice says how to answer"),
+        ('`choice("a", because=1)`.', '`choice("c", because=2)`.', "how to answer is the answer"),
     ],
 )
 def test_a_set_outside_the_rules_is_told_why(course: Path, old: str, new: str, message: str) -> None:

@@ -225,6 +225,8 @@ check_loss_by_time(loss_by_time)
 # 3. no weight changes the best $\hat\epsilon$
 # 4. $L_T$ has no parameters
 #
+# Answer as `choice("c", because=4)`.
+#
 # *Practises: reading a weight; what a loss asks of a network that cannot do everything.*
 #
 # <details>

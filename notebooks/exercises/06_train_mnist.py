@@ -167,7 +167,7 @@ check_update_average(update_average)
 # %% [markdown]
 # ### Exercise 5: Read this loss curve (easy, 5 minutes)
 #
-# The loss of the shipped network while it trained. Near the end it bends down. What happened?
+# The shipped network's loss while it trained. Near the end it bends down. What happened?
 #
 # - a. The network began to learn images by heart.
 # - b. The learning rate began to fall.
@@ -180,6 +180,8 @@ check_update_average(update_average)
 # 2. Smaller steps go downhill faster.
 # 3. The moving average takes over.
 # 4. AdamW's division no longer weakens the gradients.
+#
+# Answer as `choice("a", because=2)`.
 #
 # *Practises: reading a curve; telling what the recipe did from what the network learned.*
 #

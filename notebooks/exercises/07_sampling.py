@@ -219,9 +219,9 @@ check_ddim(ddim)
 #
 # A sampler clips $\hat x_0$ and has $\sigma_t^2=\beta_t$, but no `if t > 1`: the last step adds noise. Cosine schedule. Which grain, in gray levels of 255, have samples of 1000 steps, and of 20?
 #
-# - a. 127 levels, in both.
-# - b. 0.8 levels, in both.
-# - c. 0.8 levels; 11 levels.
+# - a. 127, in both.
+# - b. 0.8, in both.
+# - c. 0.8; 11.
 # - d. None, in neither.
 #
 # Why?
@@ -230,6 +230,8 @@ check_ddim(ddim)
 # 2. It is $\sqrt{\beta_1}$; the short chain's first step is longer.
 # 3. It is $\sqrt{\tilde\beta_1}$.
 # 4. The network removes most of it.
+#
+# Answer as `choice("a", because=1)`.
 #
 # *Practises: the last step; what the clip sees; the unit of a pixel.*
 #

@@ -43,7 +43,7 @@ lab: $(VENV)/lab.stamp
 test: $(VENV)/dev.stamp
 	$(PY) -m ruff check .
 	$(PY) -m mypy
-	$(PY) -m pytest $(TEST_ARGS)
+	$(PY) tests/parts.py $(TEST_ARGS)
 
 test-browser: $(VENV)/dev.stamp
 	SLIDER_TABLE=$(SLIDER_TABLE) $(PY) -m pytest tests/browser -m browser $(TEST_ARGS)

@@ -220,6 +220,7 @@ def score(argv: Sequence[str]) -> dict[str, Any]:
     p.add_argument("checkpoint", help="a .safetensors file, or mnist (the one that ships)")
     p.add_argument("--sampler", default="ddim", help="ddim (default) or ddpm")
     p.add_argument("--n-steps", type=int, default=100, help="steps of ddim (default 100)")
+    p.add_argument("--eta", type=float, default=0.0, help="of ddim: 0 adds no noise (default), 1 as much as ddpm")
     p.add_argument("--n", type=int, default=2000, help="how many samples (default 2000)")
     p.add_argument("--bits", type=int, default=0, help="bits/dim too, of so many test images (default 0: none)")
     p.add_argument("--seed", type=int, default=0, help="default 0")
@@ -230,7 +231,8 @@ def score(argv: Sequence[str]) -> dict[str, Any]:
     check_int("--n", a.n, 2, len(test)), check_int("--bits", a.bits, 0, len(test))
     model, diffusion = (load_pretrained if a.checkpoint in PRETRAINED else load_checkpoint)(a.checkpoint)
     generator, start = torch.Generator().manual_seed(a.seed), time.perf_counter()
-    options: dict[str, Any] = {"sampler": a.sampler} | ({"n_steps": a.n_steps} if a.sampler == "ddim" else {})
+    ddim = a.sampler == "ddim"
+    options: dict[str, Any] = {"sampler": a.sampler} | ({"n_steps": a.n_steps, "eta": a.eta} if ddim else {})
     x = sample(diffusion, model, (a.n, 1, 28, 28), progress=True, generator=generator, **options)
     result: dict[str, Any] = {"command": shlex.join(["python", "-m", "ddpm_lite.evaluation", *argv])}
     result |= {"machine": machine(), **options, "sampling_seconds": round(time.perf_counter() - start, 1)}
@@ -239,7 +241,8 @@ def score(argv: Sequence[str]) -> dict[str, Any]:
         images = test.batch(torch.randperm(len(test), generator=generator)[: a.bits])
         result["bits_per_dim"] = bits_per_dim(diffusion, model, images, progress=True, generator=generator)
     if a.add_to_card:
-        add_to_card(a.checkpoint, {f"{a.sampler} {a.n_steps if a.sampler == 'ddim' else diffusion.T} steps": result})
+        name = f"{a.sampler} {a.n_steps if ddim else diffusion.T} steps" + f", eta {a.eta:g}" * (ddim and a.eta > 0)
+        add_to_card(a.checkpoint, {name: result})
     return result
 
 

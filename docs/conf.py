@@ -1,4 +1,4 @@
-"""How Sphinx makes pages of the course; docs/build.py calls it on the folder that it prepared."""
+"""How Sphinx makes pages of the course; docs/make_site.py calls it on the folder that it prepared."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from sphinx.errors import ExtensionError
 
-ROOT = Path(os.environ["DDPM_LITE_ROOT"])  # build.py sets it
+ROOT = Path(os.environ["DDPM_LITE_ROOT"])  # make_site.py sets it
 sys.path[:0] = [str(ROOT), str(ROOT / "notebooks")]
 
 import rules  # noqa: E402
@@ -23,7 +23,7 @@ version = release = rules.PROJECT["project"]["version"]
 language = "en"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.githubpages"]
 
-nb_execution_mode = "off"  # build.py has executed them
+nb_execution_mode = "off"  # make_site.py has executed them
 nb_output_stderr = "show"
 nb_render_text_lexer = "none"
 nb_mime_priority_overrides = [("html", "text/html", 0)]
@@ -134,10 +134,23 @@ def docstring_to_rst(app: Any, what: str, name: str, obj: Any, options: Any, lin
     lines[:] = [line for paragraph in paragraphs for line in (escape(paragraph), "")]
 
 
+def for_screen_readers(app: Any, pagename: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Mend two things in Sphinx's HTML: the sidebar's headings have no level, long signatures are lists of no terms."""
+    lines = re.compile(r'<dl>(\s*(?:<dd><em class="sig-param">.*?</dd>\s*)+)</dl>')
+
+    def divs(found: re.Match[str]) -> str:
+        return '<div class="sig-lines">' + re.sub("<(/?)dd>", r"<\1div>", found[1]) + "</div>"
+
+    for name in ("furo_navigation_tree", "body"):
+        if isinstance(text := context.get(name), str):
+            context[name] = lines.sub(divs, text.replace('role="heading">', 'role="heading" aria-level="2">'))
+
+
 def setup(app: Any) -> None:
     """Sphinx calls this."""
     app.add_html_math_renderer("katex", inline_renderers=(visit_math, None), block_renderers=(visit_math_block, None))
     app.connect("autodoc-process-docstring", docstring_to_rst)
+    app.connect("html-page-context", for_screen_readers, priority=900)  # after the theme's own
     app.connect("build-finished", FORMULAS.close)
 
 

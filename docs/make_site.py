@@ -150,10 +150,16 @@ def stage_notebook(path: Path, folder: Path, source: Path, where: str, fast: boo
     if fast:
         head, _, rest = first.source.partition("\n")
         first.source = f"{head}\n\n{FAST_BOX}\n{rest}"
+
+    def link(found: re.Match[str]) -> str:
+        """To another page, to an exercise set's file, or to nowhere: a lesson that this site has not."""
+        if found[2].startswith("exercises/"):
+            return f'<a href="{root}/notebooks/{found[2]}.ipynb" download>{found[1]}</a>'
+        return found[0] if found[2] in known else found[1]
+
     for i, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown":
-            links = r"\[([^\]]*)\]\((\d\d_\w+)\.ipynb\)"
-            cell.source = re.sub(links, lambda m: m[0] if m[2] in known else m[1], cell.source)
+            cell.source = re.sub(r"\[([^\]]*)\]\(((?:exercises/)?\d\d_\w+)\.ipynb\)", link, cell.source)
             continue
         for k, output in enumerate(cell.get("outputs", [])):
             data = output.get("data", {})
@@ -247,9 +253,12 @@ def stage(pages: dict[Path, Path], paths: list[Path], source: Path, fast: bool) 
     known = {path.stem for path in paths}
     for path, folder in pages.items():
         stage_notebook(path, folder, source, "lessons/" if path in paths else "", fast, known)
-    (source / "extra" / "notebooks").mkdir(parents=True)
+    files = source / "extra" / "notebooks"  # to be downloaded
+    (files / "exercises").mkdir(parents=True)
     for path in paths:
-        shutil.copy(path.with_suffix(".ipynb"), source / "extra" / "notebooks")
+        shutil.copy(path.with_suffix(".ipynb"), files)
+    for path in (ROOT / "notebooks" / "exercises").glob("*.ipynb"):
+        shutil.copy(path, files / "exercises")
     (source / "figures").mkdir()
     for file in (ROOT / "figures").glob("*.*"):
         if file.suffix in (".png", ".svg", ".gif"):

@@ -18,6 +18,7 @@ from typing import Any
 PICTURES = 60  # of one explore, at most
 BYTES = 700_000  # of one explore's pictures, at most
 LARGE = 500_000  # of a colored sheet of frames: with more bytes it gets 256 colors
+HEAVY = 2_000_000  # of a gray sheet, mostly noise: with more bytes it gets 16 grays
 COLORS = 64  # of each of them: figures of lines lose nothing that is seen
 
 _boxes: list[Any] = []
@@ -77,15 +78,18 @@ def scrub_data(box: Any) -> dict[str, Any]:
 
 
 def lighter(sheet: bytes) -> bytes:
-    """A large sheet of figures in 256 colors, a third as large; what is grey or small stays as it is."""
+    """A large sheet of figures in 256 colors, a third as large; a heavy gray one in 16; the rest stays as it is."""
     import numpy as np
     from PIL import Image
 
     from ddpm_lite.pixels import encode_png
 
     image = Image.open(io.BytesIO(sheet))
-    large = len(sheet) > LARGE and image.mode == "RGB"
-    return encode_png(np.asarray(image), colors=256) if large else sheet
+    if image.mode == "RGB" and len(sheet) > LARGE:
+        return encode_png(np.asarray(image), colors=256)
+    if image.mode == "L" and len(sheet) > HEAVY:
+        return encode_png((np.round(np.asarray(image) / 17) * 17).astype(np.uint8))
+    return sheet
 
 
 def all_values(control: Any) -> list[Any]:

@@ -274,7 +274,7 @@ for n_steps in (1, 2, 5, 10):
     agree[n_steps] = float((classifier(x).argmax(1) == final[:32]).float().mean())
     print(f"n_steps = {n_steps}: {agree[n_steps]:.0%} are the digit that 50 steps make")
 assert agree[5] < 0.9 and agree[2] < agree[10]
-widgets.explore(draw, seed=(0, 99, 1, 0), n_steps=(1, 20, 1, 10))
+widgets.explore(draw, seed=(0, 99, 1, 0), n_steps=(1, 8, 1, 5))
 
 # %% [markdown]
 # ## Where diffusion stands
@@ -429,6 +429,8 @@ def noised_moments(diffusion, mean: float, variance: float, t: int) -> tuple:
 check_noised_moments(noised_moments)
 
 # %% [markdown]
+# [**More exercises**](exercises/00_start_here.ipynb), with hints ([in Colab](https://colab.research.google.com/github/ddpm-lite/ddpm_lite/blob/v0.1.0/notebooks/exercises/00_start_here.ipynb)).
+#
 # ## References
 #
 # - Ho, Jain, Abbeel 2020, *Denoising Diffusion Probabilistic Models*, [arXiv 2006.11239](https://arxiv.org/abs/2006.11239).

@@ -449,6 +449,8 @@ def zero_terminal(alpha_bar: torch.Tensor) -> torch.Tensor:
 check_zero_terminal(zero_terminal)
 
 # %% [markdown]
+# [**More exercises**](exercises/01_noise_schedules.ipynb), with hints ([in Colab](https://colab.research.google.com/github/ddpm-lite/ddpm_lite/blob/v0.1.0/notebooks/exercises/01_noise_schedules.ipynb)).
+#
 # ## References
 #
 # - Ho, Jain & Abbeel 2020, *Denoising Diffusion Probabilistic Models*, [arXiv 2006.11239](https://arxiv.org/abs/2006.11239): the linear schedule.

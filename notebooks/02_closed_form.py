@@ -531,6 +531,8 @@ def buggy_variance(alpha_bar: Tensor) -> Tensor:
 check_buggy_variance(buggy_variance)
 
 # %% [markdown]
+# [**More exercises**](exercises/02_closed_form.ipynb), with hints ([in Colab](https://colab.research.google.com/github/ddpm-lite/ddpm_lite/blob/v0.1.0/notebooks/exercises/02_closed_form.ipynb)).
+#
 # ## References
 #
 # - Ho, Jain & Abbeel 2020, *Denoising Diffusion Probabilistic Models*, [arXiv 2006.11239](https://arxiv.org/abs/2006.11239): eq. 2 and 4; $L_T$ in eq. 5.

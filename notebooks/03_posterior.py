@@ -512,6 +512,8 @@ def variance_without_x_0(s: float, alpha_bar_before: float, alpha_bar_t: float) 
 check_variance_without_x_0(variance_without_x_0)
 
 # %% [markdown]
+# [**More exercises**](exercises/03_posterior.ipynb), with hints ([in Colab](https://colab.research.google.com/github/ddpm-lite/ddpm_lite/blob/v0.1.0/notebooks/exercises/03_posterior.ipynb)).
+#
 # ## References
 #
 # - Ho, Jain & Abbeel 2020, *Denoising Diffusion Probabilistic Models*, [arXiv 2006.11239](https://arxiv.org/abs/2006.11239): eq. 6, 7, 11; section 3.2 on $\sigma_t^2$.

@@ -539,6 +539,8 @@ def v_target(x_t: Tensor, v: Tensor, alpha_bar_t: float) -> tuple[Tensor, Tensor
 check_v_target(v_target)
 
 # %% [markdown]
+# [**More exercises**](exercises/04_simple_loss.ipynb), with hints ([in Colab](https://colab.research.google.com/github/ddpm-lite/ddpm_lite/blob/v0.1.0/notebooks/exercises/04_simple_loss.ipynb)).
+#
 # ## References
 #
 # - Ho, Jain & Abbeel 2020, *Denoising Diffusion Probabilistic Models*, [arXiv 2006.11239](https://arxiv.org/abs/2006.11239): eq. 3, 5, 8, 12 to 14, Tables 1 and 2, appendix A.

@@ -494,6 +494,8 @@ def walk_the_u(h: Tensor, down: Layers, middle: Layers, up: Layers) -> Tensor:
 check_walk_the_u(walk_the_u)
 
 # %% [markdown]
+# [**More exercises**](exercises/05_unet.ipynb), with hints ([in Colab](https://colab.research.google.com/github/ddpm-lite/ddpm_lite/blob/v0.1.0/notebooks/exercises/05_unet.ipynb)).
+#
 # ## References
 #
 # - Ho, Jain & Abbeel 2020, *Denoising Diffusion Probabilistic Models*, [arXiv 2006.11239](https://arxiv.org/abs/2006.11239): appendix B, this U-Net.

@@ -196,7 +196,7 @@ walk = [-3.0]
 for shock in torch.randn(1000, generator=generator).tolist():
     walk.append(walk[-1] - 0.05 * (walk[-1] - 1 + 3 * shock))  # keeps 0.95 of its distance from 1
 ema_figure, ema_axis = plots.new_figure(size=(8, 3.4))
-ema_axis.plot(walk, color="0.78", linewidth=1, label=r"$\theta_k$")
+ema_axis.plot(walk, color="0.55", linewidth=1, label=r"$\theta_k$")
 (ema_line,) = ema_axis.plot(walk, color=plots.PALETTE[0], label=r"$\bar\theta_k$")
 ema_axis.set(xlabel="update $k$", ylim=(-3.2, 3), title=" ")
 ema_axis.legend(loc="lower right")
@@ -331,7 +331,7 @@ plots.show(plots.plot_images(many["EMA"][first], n_columns=10, width=9), alt="20
 # %% [markdown]
 # ## Longer: the loss moves little, the digits much
 #
-# A longer run, on all 60,000 digits. Models were kept and judged on the way. The *Fréchet distance*: how far samples as a crowd are from real digits. From the first judged model to the last, by how much does the loss fall, and the distance? At the very end the learning rate falls to 0: do both follow?
+# A longer run, on all 60,000 digits, its models judged. The *Fréchet distance*: how far samples, as a crowd, lie from real ones. Before 2 million images the learning rate falls to 0, then it is $\eta$ again; the last model is the mean of seven kept since. How far do loss and distance fall? And at 2 million?
 #
 # The bars are of *our* network: which $t$ does its loss come from?
 
@@ -347,11 +347,11 @@ print({name: f"{change:+.0%}" for name, change in changes.items()})
 assert changes["Frechet distance"] < 2 * changes["loss"] < 0 and (FAST or sum(by_t[:3]) > 0.5)
 
 # %% [markdown]
-# Why? Most of the loss comes from small $t$: only exact grays are left to guess. Which digit it becomes is decided at large $t$ (lesson 07), where little of the loss lies. The last fall of the loss brought no better DDIM samples: judge samples.
+# Why? Most of the loss comes from small $t$: only exact grays are left to guess. Which digit it becomes is decided at large $t$ (lesson 07), where little loss lies. The rate's fall lowered the loss alone; the mean of seven, where it is higher, improved samples. Judge samples.
 #
 # ## On a GPU: an estimate
 #
-# **Nothing here ran on a GPU.** A step takes the longer of *computing*, at 10 to 40 % of the peak rate, and *launching*, 10 µs an operation: both assumed.
+# A step takes the longer of *computing*, at 10 to 40 % of the peak rate, and *launching*, 10 µs an operation: both assumed. Which is it here?
 
 # %% tags=["nbval-ignore-output"]
 from ddpm_lite.measure import count_work
@@ -364,16 +364,18 @@ print(f"{forward.flop / 2e6:.0f} million multiply-adds an image; {both.operation
 a, batch = torch.randn(1024, 1024, device=device), data.batch(range(64)).to(device)
 here = 2 * 1024**3 / seconds(lambda: a @ a)  # of both, the fastest call
 rate = 64 * both.flop / seconds(lambda: diffusion.loss(network, batch, 500).backward(), 4)
-print(f"here: {here / 1e9:,.0f} GFLOP/s in a matrix product; training uses {rate / here:.0%} of it")
+print(f"here: {here / 1e9:,.0f} GFLOP/s in a matrix product, {rate / 1e9:,.0f} in a step")
 for name, peak in {"T4, 8.1 TFLOP/s": 8.1e12, "laptop GPU, 10 TFLOP/s": 10e12}.items():
     launching = both.operations * 10e-6  # seconds a step
     slow, fast = (K * max(64 * both.flop / (peak * used), launching) for used in (0.1, 0.4))
     print(f"estimate, {name}: this lesson's {K * 64:,} images in {fast:.0f} to {slow:.0f} s")
 
 # %% [markdown]
+# *Measured*, on one H100 (`benchmarks/device.py`): 30 updates a second of 64 images, 34 of 512: launching. But 33 ms each, where we assumed 4; its processor was slow.
+#
 # ## The same thing in the library
 #
-# You used it already: `train(model, diffusion, data, config, state=...)` yields after each update. Is there more in it than this lesson says? Here it is in ten lines, with its draws from seed and $k$. After six updates the weights must be equal.
+# You used it: `train(model, diffusion, data, config, state=...)` yields after each update. Here it is in ten lines. After six updates the weights must be equal.
 #
 # From a shell: `python -m ddpm_lite train --out runs/mine`; on several GPUs: `accelerate launch -m ddpm_lite train --out runs/mine`.
 
@@ -474,6 +476,8 @@ def update_average(average: list, weights: list, decay: float, n: int) -> None:
 check_update_average(update_average)
 
 # %% [markdown]
+# [**More exercises**](exercises/06_train_mnist.ipynb), with hints ([in Colab](https://colab.research.google.com/github/ddpm-lite/ddpm_lite/blob/v0.1.0/notebooks/exercises/06_train_mnist.ipynb)).
+#
 # ## References
 #
 # - Ho, Jain & Abbeel 2020, *Denoising Diffusion Probabilistic Models*, [arXiv 2006.11239](https://arxiv.org/abs/2006.11239): Algorithm 1; averaged weights, section 4 and appendix B.

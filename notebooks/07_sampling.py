@@ -495,6 +495,8 @@ def spoiled_variance(alpha_bar: Tensor, s: float, c: float) -> float:
 check_spoiled_variance(spoiled_variance)
 
 # %% [markdown]
+# [**More exercises**](exercises/07_sampling.ipynb), with hints ([in Colab](https://colab.research.google.com/github/ddpm-lite/ddpm_lite/blob/v0.1.0/notebooks/exercises/07_sampling.ipynb)).
+#
 # ## References
 #
 # - Ho, Jain & Abbeel 2020, [arXiv 2006.11239](https://arxiv.org/abs/2006.11239): Algorithm 2; eq. 7, 11; section 3.2 on $\sigma_t$. Their code clips.

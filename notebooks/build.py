@@ -185,7 +185,7 @@ def stamp(url: str) -> None:
         if path.suffix == ".ipynb":
             new = stamped_notebook(old, name, url)
         else:
-            lesson = path.name == "CONTRIBUTING.md" or re.match(r"\d\d_", path.name)
+            lesson = path.name == "CONTRIBUTING.md" or re.match(r"\d\d_", path.name) and HERE in path.parents
             new = rules.with_address(stamped_lesson(old, name) if lesson else old, rules.ADDRESS, url)
         if new != old:
             path.write_text(new, encoding="utf-8", newline="\n")
@@ -195,7 +195,7 @@ def stamp(url: str) -> None:
 
 def text_files() -> list[Path]:
     """The project's files in which its address may stand."""
-    skipped = {"site", "dist", "data", "runs", "samples", "wip", "node_modules", "__pycache__"}
+    skipped = {"site", "dist", "data", "runs", "samples", "node_modules", "__pycache__"}
     found = []
     for folder, folders, files in os.walk(rules.ROOT):
         hidden = {f for f in folders if f.startswith(".") and f != ".github" or f.endswith(".egg-info")}
@@ -210,6 +210,7 @@ def stamped_lesson(text: str, name: str, comment: str = "# ") -> str:
     setup = r"(?ms)^import importlib\.util, subprocess, sys\n.*?\benable_custom_widget_manager\(\)\n"
     if re.fullmatch(r"(exercises/)?\d\d_\w+", name):
         text = re.sub(badge, lambda _: comment + rules.badge(name), text, count=1)
+        text = re.sub(r"\[in Colab\]\([^)]*\)", lambda _: f"[in Colab]({rules.colab(f'exercises/{name}')})", text)
     return re.sub(setup, lambda _: rules.SETUP, text, count=1)
 
 

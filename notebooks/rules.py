@@ -124,9 +124,13 @@ def with_address(text: str, old: str, new: str | None = None) -> str:
 
 def badge(name: str) -> str:
     """The Colab badge of a lesson, as Markdown."""
+    return f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({colab(name)})"
+
+
+def colab(name: str) -> str:
+    """The address at which Colab opens a lesson, or a set ("exercises/NN_name")."""
     owner_repo = ADDRESS.removeprefix("https://github.com/")
-    link = f"https://colab.research.google.com/github/{owner_repo}/blob/{TAG}/notebooks/{name}.ipynb"
-    return f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({link})"
+    return f"https://colab.research.google.com/github/{owner_repo}/blob/{TAG}/notebooks/{name}.ipynb"
 
 
 def budget(name: str) -> Budget:

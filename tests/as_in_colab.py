@@ -55,7 +55,8 @@ class Python:
 
     @property
     def packages(self) -> Path:
-        return Path(sysconfig.get_path("purelib", "venv", {"base": str(self.folder)}))
+        scheme = "nt" if os.name == "nt" else "posix_prefix"  # Python 3.10 knows no scheme "venv"
+        return Path(sysconfig.get_path("purelib", scheme, {"base": str(self.folder)}))
 
     def versions(self) -> dict[str, list[str]]:
         """What is installed: name -> version and place."""

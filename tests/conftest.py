@@ -11,6 +11,7 @@ from hypothesis import settings
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # diffusers would ask its hub otherwise
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # unless told one: on the CPU sums repeat to the bit
 
 # Examples are drawn from the test's own name, so a failure here is a failure everywhere.
 settings.register_profile("ddpm_lite", deadline=None, derandomize=True, database=None)

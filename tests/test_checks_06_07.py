@@ -12,7 +12,7 @@ from ddpm_lite.measure import pretrained_history
 
 
 def test_the_loss_curve_bends_where_the_learning_rate_begins_to_fall() -> None:
-    bend, fall, before, tremble = late_falls()
+    bend, fall, before, tremble = late_falls()  # of the first of the commands
     history = pretrained_history("mnist")
     words = history["command"].split()
     n_steps, falling, warmup = (int(words[words.index(f"--{x}-steps") + 1]) for x in ("n", "decay", "warmup"))
@@ -21,7 +21,7 @@ def test_the_loss_curve_bends_where_the_learning_rate_begins_to_fall() -> None:
     assert recipe.lr_at(bend + falling // 2) < 0.6 * recipe.lr
     assert fall > 3 * before > 0 and fall > 3 * tremble  # what options c and d are told
 
-    late = [i for i, step in enumerate(history["loss"]["step"]) if step > n_steps / 2]
+    late = [i for i, step in enumerate(history["loss"]["step"]) if n_steps / 2 < step <= n_steps]
     x = torch.tensor([history["loss"]["step"][i] for i in late], dtype=torch.float64)
     y = torch.tensor([history["loss"]["loss"][i] for i in late], dtype=torch.float64)
 

@@ -42,7 +42,7 @@ def cases() -> list[Any]:
 def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment in which the public address leads to this checkout."""
     folder = tmp_path_factory.mktemp("published")
-    names = [str(path.relative_to(rules.ROOT)) for path in tracked() if "wip" not in path.parts]
+    names = [str(path.relative_to(rules.ROOT)) for path in tracked()]
     return as_in_colab.publish(folder / "repository.git", folder / "gitconfig", names)
 
 

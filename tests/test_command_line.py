@@ -97,6 +97,7 @@ print(*sorted({name.split(".")[0] for name in sys.modules} & set(sys.argv[1:])))
 """
 
 
+@pytest.mark.alone
 def test_importing_costs_little_over_torch():
     heavy = ["matplotlib", "ipywidgets", "anywidget", "torchvision", "accelerate", "torchmetrics", "diffusers"]
     best = 9.0

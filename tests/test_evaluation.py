@@ -287,7 +287,9 @@ def test_the_command_prints_json_on_stdout_and_progress_on_stderr(tmp_path: Path
     assert result["n"] == 20 and result["sampler"] == "ddim" and result["command"].endswith("--seed 1 --subset")
     assert len(result["digits"]) == 10 and result["ratio"] > 1 and result["bits_per_dim"]["total"]["mean"] > 0
     assert "ddim" in done.stderr and "Traceback" not in done.stderr
-    for wrong, said in (("--n 1", "--n must be between 2"), ("--sampler euler", "sampler must be one of 'ddim'")):
+    assert (result["n_steps"], result["eta"]) == (2, 0)
+    wrongs = {"--n 1": "--n must be between 2", "--sampler euler": "sampler must be", "--eta 2": "eta must"}
+    for wrong, said in wrongs.items():
         with pytest.raises(ValueError, match=said):
             evaluation.score([*args, *wrong.split()])
 

@@ -194,6 +194,7 @@ def test_a_student_who_saves_touches_no_source(course: Path) -> None:
     model["content"]["cells"][-1]["source"] += "\nMore."
     manager.save(model, "01_noise_schedules.ipynb")
     assert "# More." in lesson.read_text()
+    manager.notary.store.close()
 
 
 def test_a_lesson_keeps_what_only_its_own_cell_imports(course: Path) -> None:

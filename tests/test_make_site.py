@@ -103,7 +103,7 @@ def test_a_scrub_becomes_its_sheet_and_knows_its_partners(monkeypatch: pytest.Mo
         site_kernel.scrub_data(widgets.scrub(np.zeros((3, 4, 4)), canvas=False))
 
 
-def test_only_a_large_colored_sheet_is_made_lighter() -> None:
+def test_only_a_large_sheet_is_made_lighter() -> None:
     from ddpm_lite.pixels import encode_png
 
     generator = np.random.default_rng(0)
@@ -116,6 +116,11 @@ def test_only_a_large_colored_sheet_is_made_lighter() -> None:
     assert difference.mean() < 12
     for kept in (encode_png(colored[..., 0].repeat(3, 1)), encode_png(colored[:50])):
         assert site_kernel.lighter(kept) == kept
+    noise = generator.integers(0, 256, (1600, 1600), np.uint8)
+    sheet = encode_png(noise)
+    small = site_kernel.lighter(sheet)
+    assert len(sheet) > site_kernel.HEAVY and len(small) < 0.6 * len(sheet)
+    assert np.abs(np.asarray(Image.open(io.BytesIO(small))).astype(int) - noise).max() <= 8
 
 
 def test_only_what_changed_is_executed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ def test_a_second_call_installs_nothing(tmp_path: Path) -> None:
     assert "ran: -m pip" not in second and "ran: -m jupyterlab" in second
     assert "ran: -m pip install" in make(tmp_path, "test").stdout
     third = make(tmp_path, "test", "TEST_ARGS=-k data").stdout
-    assert "ran: -m pip" not in third and "ran: -m pytest -k data\n" in third
+    assert "ran: -m pip" not in third and "ran: tests/parts.py -k data\n" in third
     assert "ran: -m ruff check ." in third and "ran: -m mypy\n" in third
     os.utime(tmp_path / "pyproject.toml", (2_000_000_000, 2_000_000_000))
     assert "ran: -m pip install" in make(tmp_path, "lab").stdout

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from classroom import students
+from ddpm_lite.teach import grade
 from ddpm_lite.teach.__main__ import main
 from ddpm_lite.teach.release import SOURCES
 
@@ -71,6 +72,7 @@ def grade_class(course: Path, folder: Path) -> float:
     return seconds
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(1800)
 def test_the_whole_class_gets_what_was_planted(course: Path, tmp_path: Path) -> None:
     seconds = grade_class(course, tmp_path)
@@ -97,6 +99,51 @@ def test_of_two_files_the_later_is_graded(course: Path, tmp_path: Path) -> None:
     assert main(["grade", str(tmp_path), "--course", str(course)]) == 0
     row = scores(course)["miller"]
     assert row["total"] == "7" and row["problem"] == "2 files, miller_77_11_hw-1.ipynb is graded"
+
+
+def test_no_file_stops_the_class(course: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files and answers made to break the grader, or to write into what the teacher reads."""
+    fence = "x``` <b onload=alert(2)>\x1b[2J"
+    wrong = "def alpha_bar(beta):\n    raise ValueError('\\ud800 \\x1b[2J ``` <script>alert(1)</script>')"
+    (tmp_path / "ann.ipynb").write_bytes(b'{"worksheets": [{"cells": null}]}')
+    (tmp_path / f"bo_2_3_{fence}.ipynb").write_bytes(b'{"cells": [3, {"cell_type": ["code"], "source": {"a": 1}}]}')
+    (tmp_path / "cy.ipynb").write_text(
+        json.dumps(students.put(released(course), {**students.RIGHT, 1: wrong})), "utf-8"
+    )
+    (tmp_path / f"{'d' * 240}.ipynb").write_text(json.dumps(students.put(released(course), students.RIGHT)), "utf-8")
+    (tmp_path / os.fsdecode(b"ed\xff.ipynb")).write_bytes(b"x")
+    assert main(["grade", str(tmp_path), "--course", str(course)]) == 0
+    got = scores(course)
+    assert {name[:4]: row["total"] for name, row in got.items()} == {
+        "ann": "0",
+        "bo": "0",
+        "cy": "6",
+        "dddd": "7",
+        "ed?": "0",
+    }
+    assert "answers none of the sets" in got["ann"]["problem"] and "answers none" in got["bo"]["problem"]
+    texts = [path.read_text("utf-8") for path in (course / "feedback").rglob("*.html")]
+    assert not any("<script>alert(1)" in text or "<b onload" in text for text in texts)
+    assert "\x1b" not in "".join(texts) + (course / "grades.csv").read_text("utf-8") + capsys.readouterr().out
+
+
+def test_an_error_of_the_grader_is_that_students_problem(
+    course: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def extract(notebook: dict[str, Any], exercises: Any) -> Any:
+        if any("unlucky" in cell["source"] for cell in notebook["cells"]):
+            raise KeyError("a hole")
+        return real(notebook, exercises)
+
+    real = grade.extract
+    monkeypatch.setattr(grade, "extract", extract)
+    for name in ("unlucky", "fine"):
+        answers = {**students.RIGHT, 1: f"{students.TABLE}# {name}"}
+        (tmp_path / f"{name}.ipynb").write_text(json.dumps(students.put(released(course), answers)), "utf-8")
+    assert main(["grade", str(tmp_path), "--course", str(course)]) == 0
+    got = scores(course)
+    assert got["fine"]["total"] == "7" and (got["unlucky"]["total"], got["unlucky"]["max"]) == ("0", "7")
+    assert got["unlucky"]["problem"] == "grading stopped with KeyError: 'a hole'"
 
 
 def test_what_comes_after_the_date_is_late(course: Path, tmp_path: Path) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import datetime
 import io
 import json
+import os
 import re
 import subprocess
 import sys
+import time
 import warnings
 import zipfile
 from pathlib import Path
@@ -166,6 +169,12 @@ def collected(path: Path) -> list[tuple[str, str, bool, bool]]:
         ({"ann.zip": packed(HOMEWORK), "bo.ipynb": b"x"}, [("ann", "", False, True), ("bo", "", False, True)]),
         ({"A_1_assignsubmission_file_/a.zip": packed({"b.zip": packed(HOMEWORK)})}, [("A", "1", False, True)]),
         ({"ann/hw.pdf": b"x", "bo/hw.ipynb": b"x"}, [("ann", "", False, False), ("bo", "", False, True)]),
+        # the names in a student's own zip, of a classmate or of the other platform, are of no account
+        ({"A_1_assignsubmission_file_/a.zip": packed({"B_2_assignsubmission_file_/hw.ipynb": b"x"}),
+          "B_2_assignsubmission_file_/hw.ipynb": b"y"}, [("A", "1", False, True), ("B", "2", False, True)]),
+        ({"a_1_7_hw.zip": packed({"B_2_assignsubmission_file_/a.ipynb": b"x", "B_2_assignsubmission_file_/b": b""})},
+         [("a", "1", False, True)]),
+        ({"A_1_assignsubmission_file_/b_LATE_2_3_hw.ipynb": b"x"}, [("A", "1", False, True)]),
         ({"ann/.ipynb_checkpoints/hw.ipynb": b"x", "__MACOSX/ann/._hw.ipynb": b"x", "ann/hw.ipynb": b"y"},
          [("ann", "", False, True)]),
     ],
@@ -180,6 +189,20 @@ def test_who_handed_in_what(
     (tmp_path / "all.zip").write_bytes(packed(files))
     assert collected(folder) == expected
     assert collected(tmp_path / "all.zip") == expected
+
+
+def test_the_platform_dates_a_submission_not_a_zip_in_it(tmp_path: Path) -> None:
+    name, date = "A_1_assignsubmission_file_/a.zip", datetime.datetime(2020, 5, 1, 12, 0)
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("hw.ipynb", (1999, 1, 1, 0, 0, 0)), b"x")
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo(name, date.timetuple()[:6]), inner.getvalue())
+    (tmp_path / "in" / name).parent.mkdir(parents=True)
+    (tmp_path / "in" / name).write_bytes(inner.getvalue())
+    os.utime(tmp_path / "in" / name, (date.timestamp(),) * 2)
+    for path in ("all.zip", "in"):
+        assert [one.when for one in submissions.collect(tmp_path / path)] == [date]
 
 
 def test_a_zip_reaches_nothing_outside_of_it(tmp_path: Path) -> None:
@@ -209,16 +232,42 @@ def test_bombs_are_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_keys_of_students_are_different_and_safe() -> None:
-    names = ["Ann Lee", "李安", "王安", "Ann-Lee ü", "../../x", "a/b"]
-    keys = [submissions.Submission(submissions.PurePosixPath("x"), student=name).key for name in names]
-    assert len(set(keys)) == len(names) and all(re.fullmatch(r"[a-z0-9-]+", key) for key in keys), keys
+    names = [
+        "Ann Lee",
+        "李安",
+        "王安",
+        "Ann-Lee ü",
+        "../../x",
+        "a/b",
+        "ann.lee",
+        "ann-lee",
+        "ann lee",
+        "ANN-LEE",
+        "ann-12",
+    ]
+    names += ["anna-maria.", "anna-maria!", "x" * 300, "x" * 301]
+    people = [(name, "") for name in names] + [("ann", "12"), ("李安", "3"), ("王安", "4")]
+    keys = [submissions.Submission(submissions.PurePosixPath("x"), student=name, id=id).key for name, id in people]
+    assert len(set(keys)) == len(people) and all(re.fullmatch(r"[a-z0-9-]{1,90}", key) for key in keys), keys
+    assert {"ann-lee", "ann-12"} & {*keys} == {"ann-lee", "ann-12"}  # plain where it can be
 
 
 # --- answers ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{", b"\xff\xfe", b"[]", b'{"cells": 3}', b"null", b"[" * 100_000, b'{"cells": {"a": 1}}']
+    "data",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[]",
+        b'{"cells": 3}',
+        b"null",
+        b"[" * 100_000,
+        b'{"cells": {"a": 1}}',
+        b'{"worksheets": 3}',
+    ],
 )
 def test_what_is_no_notebook_is_named(data: bytes) -> None:
     with pytest.raises(answers.NotANotebook, match="the file is"):
@@ -237,11 +286,19 @@ def test_odd_notebooks_are_read() -> None:
     assert [cell["source"] for cell in answers.read_notebook(json.dumps(odd).encode())["cells"]] == ["", "", "ab"]
     old = {"worksheets": [{"cells": [{"cell_type": "code", "input": ["x = 1"]}]}]}
     assert answers.read_notebook(json.dumps(old).encode())["cells"][0]["source"] == "x = 1"
+    for sheets in ([{"cells": None}], [{}], [3], [{"cells": 3}]):
+        assert answers.read_notebook(json.dumps({"worksheets": sheets}).encode())["cells"] == []
+
+
+def test_a_cell_of_empty_lines_takes_no_time() -> None:
+    start = time.perf_counter()
+    assert answers.without_magics("\n" * 100_000 + "%time\n  !ls\nhelp?\n") == "\n" * 100_000 + "pass\n  pass\npass\n"
+    assert time.perf_counter() - start < 1
 
 
 def test_honest_answers_are_not_suspected() -> None:
     honest = """
-import math, sys, os
+import math, time
 import numpy as np, matplotlib.pyplot as plt
 from dataclasses import dataclass
 from ddpm_lite import sample
@@ -265,7 +322,7 @@ def answer(x, signal):
     net.weight = torch.compile(x)
     x.requires_grad = True
     n = sum(p.numel() for m in net.modules() for p in m.parameters())
-    print(sys.version, os.getcwd(), type(x), x.__class__.__name__, signal)
+    print(time.perf_counter(), type(x).__name__, signal)
     plt.rcParams["font.size"] = 3
     return choice("b", because=2)
 """

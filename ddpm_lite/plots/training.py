@@ -127,7 +127,7 @@ def plot_history(history: Mapping[str, Any], by_t: Sequence[float] | None = None
     right.axhline(floor, color="black", linestyle="--", label="real to real")
     right.set(title="Fréchet distance", yscale="log")
     for axis in (left, middle, right):
-        axis.set_xlabel("images seen, thousands")
+        axis.set_xlabel("thousand images")
         axis.set_xlim(0, 1.03 * float(max(x.max(), at.max())) / 1000)
     _plain_log(right)
     middle.legend(loc="lower right", frameon=False)

@@ -21,14 +21,25 @@ ATTRIBUTES = frozenset(
     "__dict__ __torch_function__ __torch_dispatch__ __instancecheck__ __array__ __eq__ __ne__ __lt__ __le__ __gt__ "
     "__ge__ __sub__ __rsub__ __wrapped__ __setattr__ __getattribute__ fork forkpty system popen _exit abort kill "
     "killpg execv execve posix_spawn unlink rmtree rmdir memmap ctypeslib as_strided TorchFunctionMode "
-    "TorchDispatchMode attrgetter".split()
+    "TorchDispatchMode attrgetter from_file".split()
 )
 BUILTINS = frozenset("eval exec compile globals vars setattr delattr __import__ __builtins__".split())
 MODULES = frozenset(
     "builtins ctypes gc inspect importlib subprocess socket multiprocessing signal resource marshal pickle pty urllib "
     "requests http shutil faulthandler atexit threading _thread codeop runpy mmap __main__".split()
 )
+# What answers import, and the names with two underscores that they write; any others are told of.
+IMPORTS = frozenset(
+    "__future__ abc bisect cmath collections copy dataclasses ddpm_lite decimal einops enum fractions functools heapq "
+    "IPython itertools json math matplotlib numbers numpy pprint random statistics string textwrap time torch tqdm "
+    "typing warnings".split()
+)
+DUNDERS = frozenset(
+    "__init__ __call__ __len__ __getitem__ __iter__ __next__ __repr__ __str__ __name__ __doc__ __post_init__ "
+    "__version__ __enter__ __exit__ __annotations__ __future__".split()
+)
 USUAL = frozenset("torch math sys ddpm_lite plots widgets nn F np plt".split())  # modules that setup cells import
+INNER = MODULES - {"signal"} | {"os", "sys"}  # of other modules, as torch.os
 OF_OURS = re.compile(r"^ddpm_lite\.(checks\.|teach)|^ddpm_lite\.checks$")
 
 
@@ -56,7 +67,8 @@ def read_notebook(data: bytes) -> dict[str, Any]:
         raise NotANotebook(f"the file is no notebook: {kind}") from error
     cells = notebook.get("cells") if isinstance(notebook, dict) else None
     if cells is None and isinstance(notebook, dict) and isinstance(notebook.get("worksheets"), list):
-        cells = [c for sheet in notebook["worksheets"] if isinstance(sheet, dict) for c in sheet.get("cells", [])]
+        sheets = [sheet.get("cells") for sheet in notebook["worksheets"] if isinstance(sheet, dict)]
+        cells = [cell for sheet in sheets if isinstance(sheet, list) for cell in sheet]
     if not isinstance(cells, list):
         raise NotANotebook("the file is no notebook: it has no cells")
     return {**notebook, "cells": [_cell(cell) for cell in cells if isinstance(cell, dict)]}
@@ -134,9 +146,11 @@ def _bare(source: str) -> str:
 def suspicious(source: str) -> list[str]:
     """Lines that an answer does not need and an attempt to forge its verdict does, as "line 3: sys._getframe"."""
     try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
+        tree = ast.parse(without_magics(source))
+    except (SyntaxError, ValueError):
+        return []  # it does not run either
+    except (RecursionError, MemoryError):
+        return ["line 1: too deeply nested to be read"]
     found: list[tuple[int, str]] = []
     imported = frozenset(
         (alias.asname or alias.name).split(".")[0]
@@ -144,9 +158,48 @@ def suspicious(source: str) -> list[str]:
         if isinstance(node, (ast.Import, ast.ImportFrom))
         for alias in node.names
     )
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
-        found += [(getattr(node, "lineno", 0), what) for what in _tools(node, imported | USUAL)]
+        tools = [*_tools(node, imported | USUAL), *_imports(node), *_dunders(node)]
+        if isinstance(node, ast.Name) and node.id == "getattr" and id(node) not in called:
+            tools.append("getattr")
+        found += [(getattr(node, "lineno", 0), what) for what in tools]
     return [f"line {line}: {what[:60]}" for line, what in sorted(set(found))[:10]]
+
+
+def without_magics(source: str) -> str:
+    """A cell without what only IPython understands: %magics, !commands, help?"""
+    return re.sub(r"(?m)^([ \t]*)(?:[%!?].*|.*\S\?[ \t]*)$", r"\1pass", source)
+
+
+def _imports(node: ast.AST) -> Iterator[str]:
+    """What a node imports that is not on the list, or private, or all of a module."""
+    if isinstance(node, ast.Import):
+        modules, names = [alias.name for alias in node.names], []
+    elif isinstance(node, ast.ImportFrom):
+        modules, names = [node.module or "."], [alias.name for alias in node.names]
+    else:
+        return
+    for module in modules:
+        if module.split(".")[0] not in IMPORTS or re.search(r"(^|\.)_[^_]", module) or "*" in names:
+            yield f"import {module}"
+    yield from (f"import {name}" for name in names if re.match(r"_[^_]|_$", name))
+
+
+def _dunders(node: ast.AST) -> Iterator[str]:
+    """The names with two underscores that a node uses, and no answer needs; as text too, for getattr."""
+    words: list[str] = []
+    if isinstance(node, ast.Attribute):
+        words = [node.attr]
+    elif isinstance(node, ast.Name):
+        words = [node.id]
+    elif isinstance(node, ast.MatchClass):
+        words = node.kwd_attrs
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        words = [node.value]
+    elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        words = [node.name]
+    yield from (word for word in words if re.fullmatch(r"__\w+__", word) and word not in DUNDERS)
 
 
 def _tools(node: ast.AST, modules: frozenset[str]) -> Iterator[str]:
@@ -165,9 +218,9 @@ def _tools(node: ast.AST, modules: frozenset[str]) -> Iterator[str]:
             root = root.value
         of_module = isinstance(root, ast.Name) and root.id in modules
         if of_module and not isinstance(node.ctx, ast.Load):
-            yield f"{ast.unparse(node)} = ..."
-        elif node.attr in ATTRIBUTES or (of_module and (node.attr in MODULES - {"signal"} or node.attr == "_C")):
-            yield ast.unparse(node)
+            yield f"{_dotted(node)} = ..."
+        elif node.attr in ATTRIBUTES or (of_module and (node.attr in INNER or node.attr.startswith("_"))):
+            yield _dotted(node)
         elif node.attr == "modules" and isinstance(root, ast.Name) and root.id == "sys":
             yield "sys.modules"
         elif node.attr == "checks" and isinstance(node.value, ast.Name) and node.value.id == "ddpm_lite":
@@ -180,9 +233,17 @@ def _tools(node: ast.AST, modules: frozenset[str]) -> Iterator[str]:
         literal = len(node.args) > 1 and isinstance(node.args[1], ast.Constant)
         if (node.func.id == "getattr" and not literal) or (node.func.id == "type" and len(node.args) == 3):
             yield f"{node.func.id}(...)"
-    elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("_"):
-        if node.value in ATTRIBUTES:
-            yield repr(node.value)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in ATTRIBUTES:
+        yield repr(node.value)
+
+
+def _dotted(node: ast.expr) -> str:
+    """a.b.c, or .c of what is no name; without recursion, as answers may nest without end."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute) and len(parts) < 5:
+        parts.append(node.attr)
+        node = node.value
+    return ".".join([node.id if isinstance(node, ast.Name) else "", *reversed(parts)])
 
 
 def _is_tool(module: str) -> bool:

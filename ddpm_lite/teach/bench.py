@@ -24,6 +24,7 @@ from typing import Any
 
 from . import guard, jail
 from .judge import Task, Verdict, judge
+from .submissions import printable
 
 __all__ = ["Bench", "BenchError"]
 START_SECONDS = 300
@@ -84,6 +85,8 @@ class Bench:
         """Judge one answer. Whatever it does, a verdict comes back, and the bench is ready for the next one."""
         answer = self._ask(dict(vars(task)), task.seconds + 30)
         if answer is not None:
+            answer["message"] = printable(answer["message"], keep="\n\t")
+            answer["changed"] = [printable(what) for what in answer["changed"]]
             return Verdict(**answer)
         self._kill()
         self._begin()
@@ -120,10 +123,8 @@ def serve(lines: Iterator[str], say: Callable[[dict[str, Any]], None]) -> None:
     # Between the check and the answer stands judge's look at what was replaced: no call of the answer's.
     rules.ALWAYS = (*rules.ALWAYS, "ddpm_lite.teach")  # type: ignore[assignment]
     changed = guard.snapshot()
-    work, hide = (
-        Path(start["work"]),
-        [path for path in map(Path, start["hide"]) if not _needed(path, Path(start["work"]))],
-    )
+    work = Path(start["work"])
+    hide = [part for path in start["hide"] for part in _hidden(Path(path), work)]
 
     def shut(seconds: float) -> list[str]:
         return jail.enter(work, hide, seconds=int(seconds) + 1, memory_mb=start["memory_mb"])
@@ -154,10 +155,19 @@ def _out_of_reach() -> list[Any]:
     return modules
 
 
-def _needed(folder: Path, work: Path) -> bool:
-    """Whether hiding the folder would hide Python, this package, or the bench's own folder too."""
-    ours = [Path(sys.prefix), Path(sys.base_prefix), Path(__file__).resolve().parent, work]
-    return any(path.resolve().is_relative_to(folder) for path in ours)
+def _hidden(path: Path, work: Path) -> Iterator[Path]:
+    """What to hide of a file or folder: all of it, or, where Python, this package or ``work`` is in it, all beside
+    them."""
+    ours = [Path(sys.prefix), Path(sys.base_prefix), Path(__file__).resolve().parents[1], work]
+    needed = [one.resolve() for one in ours]
+    if path in needed:
+        return
+    if not any(one.is_relative_to(path) for one in needed):
+        yield path
+    elif path.is_dir() and os.access(path, os.R_OK):
+        for part in sorted(path.iterdir()):
+            if not part.is_symlink():  # what it points to has a path of its own
+                yield from _hidden(part, work)
 
 
 def _fork(function: Callable[[], dict[str, Any]], seconds: float) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from .release import convert, gradebook
 from .sets import HIDDEN, ExerciseSet
+from .submissions import printable
 
 if TYPE_CHECKING:
-    from .grade import Result
+    from .results import Result
 
 __all__ = ["write_course", "write_grades"]
 
@@ -56,7 +57,8 @@ def _graded(exercises: ExerciseSet, result: Result) -> dict[str, Any]:
     notebook: dict[str, Any] = copy.deepcopy(exercises.notebook)
     for e in exercises.exercises:
         verdict, cell = result.verdicts.get(e.number), notebook["cells"][e.check]
-        notebook["cells"][e.answer]["source"] = result.answers.by_exercise.get(e.number, "# no answer")
+        answer = result.answers.by_exercise.get(e.number, "# no answer")
+        notebook["cells"][e.answer]["source"] = printable(answer, keep="\n\r\t")
         cell["source"] = HIDDEN.sub("", cell["source"]).strip("\n")
         said = [verdict.message or "no answer", *verdict.changed] if verdict else ["nothing to grade"]
         if verdict and verdict.kind == "right" and not verdict.changed:
@@ -65,7 +67,7 @@ def _graded(exercises: ExerciseSet, result: Result) -> dict[str, Any]:
             text = "\n".join(said)
             output = {"output_type": "error", "ename": "Not yet", "evalue": text, "traceback": [f"Not yet. {text}"]}
         cell["outputs"], cell["execution_count"] = [output], None
-    notes = "\n".join(f"- {problem}" for problem in result.problems)
+    notes = "\n".join(f"- {problem}" for problem in result.problems).replace("`", "'")
     if notes:
         about = {
             "cell_type": "markdown",

@@ -15,23 +15,23 @@ Points of an answer that looks like an attempt to forge them are held back: look
 from __future__ import annotations
 
 import argparse
-import datetime
 import queue
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .answers import Answers, NotANotebook, extract, is_stub, read_notebook, suspicious, which_set
+from .answers import extract, is_stub, suspicious
 from .bench import Bench
 from .judge import Task, Verdict
+from .results import Result, named, sort_out
 from .sets import ExerciseSet, read_course
-from .submissions import Submission, collect
+from .submissions import collect
 
-__all__ = ["Result", "add_arguments", "grade_set", "run", "sort_out"]
+__all__ = ["add_arguments", "grade_set", "run"]
 EXAMPLES = """\
 examples:
   python -m ddpm_lite.teach grade downloads/homework-1.zip --course ~/course
@@ -57,21 +57,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=0, help="limit of an exercise (default: by the reference)")
     parser.add_argument("--memory", type=int, default=2000, help="limit of an exercise in MB (default 2000)")
     parser.add_argument("--accept", action="append", default=[], metavar="STUDENT", help="count what was held back")
-
-
-@dataclass
-class Result:
-    """How one student did in one set: a verdict and points for each exercise, and what a person should look at."""
-
-    submission: Submission
-    set: str
-    points: dict[int, float] = field(default_factory=dict)
-    verdicts: dict[int, Verdict] = field(default_factory=dict)
-    answers: Answers = field(default_factory=Answers)
-    problems: list[str] = field(default_factory=list)
-    maximum: float = 0.0
-    late: bool = False
-    seconds: float = 0.0
 
 
 @dataclass
@@ -111,45 +96,6 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def sort_out(
-    submissions: Sequence[Submission], sets: list[ExerciseSet], known: list[ExerciseSet]
-) -> tuple[list[tuple[Result, dict[str, Any]]], list[Result]]:
-    """Find each file's set; of several files of a student for one set, take the latest. Returns what can be graded,
-    with its notebook, and the results of those that cannot."""
-    found: dict[tuple[str, str], list[tuple[Result, dict[str, Any]]]] = {}
-    lost: list[Result] = []
-    for one in submissions:
-        result = Result(one, sets[0].name if len(sets) == 1 else "?", problems=[one.problem] if one.problem else [])
-        if one.data is None:
-            lost.append(result)
-            continue
-        try:
-            notebook = read_notebook(one.data)
-        except NotANotebook as error:
-            result.problems.append(f"{one.path.name}: {error}")
-            lost.append(result)
-            continue
-        fits = which_set(notebook, known)
-        if fits is None:
-            result.problems.append(f"{one.path.name} answers none of the sets")
-            lost.append(result)
-        elif fits.name in {chosen.name for chosen in sets}:
-            result.set = fits.name
-            found.setdefault((one.key, fits.name), []).append((result, notebook))
-    todo = []
-    for files in found.values():
-        files.sort(key=lambda pair: (pair[0].submission.when or datetime.datetime.min, str(pair[0].submission.path)))
-        if len(files) > 1:
-            files[-1][0].problems.append(f"{len(files)} files, {files[-1][0].submission.path.name} is graded")
-        todo.append(files[-1])
-    graded = {key for key, _ in found}
-    lost = [result for result in lost if result.submission.key not in graded]
-    for result in lost:
-        maximum = [sum(e.points for e in one.exercises) for one in sets if one.name == result.set]
-        result.maximum = sum(maximum)
-    return todo, lost
-
-
 def grade_set(
     exercises: ExerciseSet, todo: Sequence[tuple[Result, dict[str, Any]]], hide: list[Path], args: argparse.Namespace
 ) -> list[Result]:
@@ -170,7 +116,12 @@ def grade_set(
 
         def work(result: Result, notebook: dict[str, Any]) -> Result:
             with _borrowed(benches) as bench:
-                return _grade(bench, exercises, result, notebook, rules)
+                try:
+                    _grade(bench, exercises, result, notebook, rules)
+                except Exception as error:  # the others are graded all the same
+                    result.problems.append(f"grading stopped with {named(error)}")
+                    result.maximum = sum(e.points for e in exercises.exercises)
+                return result
 
         with ThreadPoolExecutor(args.jobs) as pool:
             futures = [pool.submit(work, *pair) for pair in todo]
@@ -211,9 +162,11 @@ def _task(exercises: ExerciseSet, number: int, answer: str, seconds: float, befo
     return Task(number, answer, e.names, exercises.code(e.check), [*before, *given], seconds)
 
 
-def _grade(bench: Bench, exercises: ExerciseSet, result: Result, notebook: dict[str, Any], rules: Rules) -> Result:
+def _grade(bench: Bench, exercises: ExerciseSet, result: Result, notebook: dict[str, Any], rules: Rules) -> None:
     """Judge each answer by itself; where it lacks a name, once more after the cells that stand before it."""
     start, setup = time.perf_counter(), exercises.code(exercises.setup)
+    due, when = exercises.due, result.submission.when
+    result.late = result.submission.late or bool(due and when and when > due)
     result.answers = extract(notebook, exercises)
     result.problems += result.answers.notes
     for e in exercises.exercises:
@@ -239,7 +192,4 @@ def _grade(bench: Bench, exercises: ExerciseSet, result: Result, notebook: dict[
         right = verdict.kind == "right" and (accepted or not held)
         result.verdicts[e.number], result.points[e.number] = verdict, e.points if right else 0.0
         result.maximum += e.points
-    due, when = exercises.due, result.submission.when
-    result.late = result.submission.late or bool(due and when and when > due)
     result.seconds = time.perf_counter() - start
-    return result

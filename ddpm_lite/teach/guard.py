@@ -13,7 +13,7 @@ import sys
 import sysconfig
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import CellType, FrameType, FunctionType, ModuleType
 from typing import Any
 
 __all__ = ["FILE", "snapshot", "watch"]
@@ -43,29 +43,29 @@ def watch(work: Path) -> Callable[[], list[str]]:
     seen: list[str] = []
     busy: set[int] = set()  # asking for a frame is an event too
     # All that the hook uses is held here: patching builtins or sys does not reach it.
-    frame_at, thread, Refused, to_text, writes = (
-        sys._getframe,
-        _thread.get_ident,
-        PermissionError,
-        os.fspath,
-        os.O_ACCMODE,
-    )
-    text, whole = str, int
+    frame_at, thread, Refused, real = sys._getframe, _thread.get_ident, PermissionError, os.path.realpath
+    writes, text, kind = os.O_ACCMODE, str, type
     library = sysconfig.get_path("stdlib")
-    peekers = tuple(os.path.join(library, name) for name in ("inspect.py", "traceback.py", "gc.py", "pickle.py"))
-    mine = os.path.join(os.path.abspath(work), "")
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    readable = tuple(os.path.join(folder, "") for folder in {sys.prefix, sys.base_prefix, library, package})
+    mine = os.path.join(os.path.realpath(work), "")
+    readable = tuple(
+        os.path.join(os.path.realpath(path), "") for path in {sys.prefix, sys.base_prefix, library, package}
+    )
+    # Whose code is not foreign: what is installed, and this package. A name that foreign code gives itself is none.
+    installed = {library, package, *map(sysconfig.get_path, ("platstdlib", "purelib", "platlib"))}
+    ours = (*(os.path.join(path, "") for path in installed), "<frozen ", "<check ", "<setup>")
+    # The standard library stands between foreign code and what it asks for, but for these, which look at frames and
+    # compile for ends of their own; two files of torch hand out the frames of whoever calls them.
+    plain = ("collections/__init__.py", "dataclasses.py", "enum.py", "typing.py", "warnings.py")
+    own_ends = ("<frozen ", *(os.path.join(library, name) for name in plain))
+    hands_out = ("torch/_jit_internal.py", "torch/jit/frontend.py")
 
     def opens_what_it_may(args: Any) -> bool:
-        path, _, flags = args
-        if path.__class__ is whole:
+        name, _, flags = args
+        if kind(name) is not text:  # a descriptor; or a path that may be another each time one asks
             return False
-        name = to_text(path)
-        if name.__class__ is not text or ".." in name:
-            return False
-        inside = name.startswith(mine) or not name.startswith("/")
-        return inside or (not flags & writes and name.startswith(readable))
+        name = real(name)
+        return name.startswith(mine) or (not flags & writes and name.startswith(readable))
 
     def hook(event: str, args: Any) -> None:
         through = event in THROUGH or event.startswith(FAMILIES)
@@ -79,16 +79,17 @@ def watch(work: Path) -> Callable[[], list[str]]:
             frame: FrameType | None = frame_at(1)
             while frame is not None:
                 name = frame.f_code.co_filename
-                if name.startswith(FILE):
+                if not name.startswith(ours):
                     break
                 standard = name.startswith("<frozen") or (name.startswith(library) and "-packages" not in name)
-                if not (standard if through else name in peekers):
+                between = standard and (through or not name.startswith(own_ends))
+                if not between and not name.endswith(hands_out):
                     return
                 frame = frame.f_back
-            if frame is None or (event == "open" and opens_what_it_may(args)):
+            if event == "open" and opens_what_it_may(args):
                 return
             detail = f" {args[1]}" if event.startswith("object.") else ""
-            what = f"{event}{detail} in line {frame.f_lineno}"
+            what = f"{event}{detail} in line {frame.f_lineno if frame else '?'}"
             if what not in seen and seen.__len__() < 20:
                 seen.append(what)
         finally:
@@ -148,6 +149,7 @@ def snapshot() -> Callable[[], list[str]]:
         name: (vars(module), {k: v for k, v in vars(module).items() if _counts(k, v)})
         for name, module in modules.items()
     }
+    cells = [cell for name, module in modules.items() if name.startswith("ddpm_lite") for cell in _cells(module)]
     members = [(c, c.__dict__, {**c.__dict__}) for c in set(classes)]
     known, is_callable, hidden = {**vars(builtins)}, callable, "__torch_function__ mode"
     stacks = [torch._C._len_torch_function_stack, torch._C._len_torch_dispatch_stack]
@@ -170,12 +172,33 @@ def snapshot() -> Callable[[], list[str]]:
                 if then.get(key, found) is not value and (key in then or is_callable(value)):
                     found.append(f"{owner.__name__}.{key}")
             found += [f"{owner.__name__}.{key}" for key in then.keys() - now_in.keys()]
+        for name, cell, value in cells:
+            if cell.cell_contents is not value:
+                found.append(f"{name}.__closure__")
         for length in stacks:
             if length():
                 found.append(hidden)
         return found
 
     return changed
+
+
+def _cells(module: ModuleType) -> list[tuple[str, CellType, Any]]:
+    """What the functions of a module hold in their closures, and those that they hold: name, cell, content."""
+    found: list[tuple[str, CellType, Any]] = []
+    seen: set[int] = set()
+    todo = [value for value in vars(module).values() if isinstance(value, FunctionType)]
+    while todo:
+        function = todo.pop()
+        if id(function) in seen:
+            continue
+        seen.add(id(function))
+        for cell in function.__closure__ or ():
+            with contextlib.suppress(ValueError):  # an empty one
+                value = cell.cell_contents
+                found.append((f"{function.__module__}.{function.__qualname__}", cell, value))
+                todo += [value] if isinstance(value, FunctionType) else []
+    return found
 
 
 def _counts(name: str, value: Any) -> bool:

@@ -17,28 +17,33 @@ __all__ = ["enter", "limit"]
 MB = 1 << 20
 WORK_MB = 64  # how much a submission can write
 OPEN_FILES = 256
+DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")  # all that stay
 
-# System calls that are refused, by machine: new processes and programs, signals, sockets, other processes' memory,
-# namespaces and mounts, and io_uring, which gets around the
-# filter; then changes of files. Numbers: asm/unistd_64.h, asm-generic/unistd.h.
+# System calls that are refused, by machine: new processes and programs, signals, sockets, other processes' memory and
+# priority, messages and keys that outlive a process, memory that no limit counts, namespaces and mounts, files by
+# their handles, and io_uring, which gets around the filter; then changes of files. Named are those whose arguments
+# decide. Numbers: asm/unistd_64.h, asm-generic/unistd.h.
 _NUMBERS = {
     "x86_64": (
         0xC000003E,
-        {"clone": 56, "clone3": 435, "openat": 257, "open": 2},
-        [41, 53, 57, 58, 59, 62, 101, 109, 112, 129, 155, 161, 165, 166, 200, 234, 272, 297, 308, 310, 311, 321, 322,
-         424, 425, 426, 427, 428, 429, 430, 432, 438, 442],
-        [76, 77, 82, 83, 84, 85, 86, 87, 88, 90, 91, 92, 93, 94, 133, 235, 258, 259, 260, 263, 264, 265, 266, 268, 280,
-         285, 316, 437],
+        {"clone": 56, "clone3": 435, "openat": 257, "open": 2, "mmap": 9, "fcntl": 72, "prlimit64": 302},
+        [29, 41, 53, 57, 58, 59, 62, 64, 68, 101, 109, 112, 129, 141, 142, 144, 155, 161, 165, 166, 200, 203, 234, 240,
+         241, 248, 249, 250, 251, 256, 272, 297, 298, 304, 308, 310, 311, 314, 319, 321, 322, 323, 424, 425, 426, 427,
+         428, 429, 430, 431, 432, 433, 438, 440, 442, 447, 448],
+        [76, 77, 82, 83, 84, 85, 86, 87, 88, 90, 91, 92, 93, 94, 132, 133, 188, 189, 190, 197, 198, 199, 235, 258, 259,
+         260, 261, 263, 264, 265, 266, 268, 280, 285, 316, 437, 452, 463, 466],
     ),
     "aarch64": (
         0xC00000B7,
-        {"clone": 220, "clone3": 435, "openat": 56},
-        [39, 40, 41, 51, 97, 117, 129, 130, 131, 138, 154, 157, 198, 199, 221, 240, 241, 268, 270, 271, 280, 281, 424,
-         425, 426, 427, 428, 429, 430, 432, 438, 442],
-        [33, 34, 35, 36, 37, 38, 45, 46, 47, 52, 53, 54, 55, 88, 276, 437],
+        {"clone": 220, "clone3": 435, "openat": 56, "mmap": 222, "fcntl": 25, "prlimit64": 261},
+        [30, 39, 40, 41, 51, 97, 117, 118, 119, 122, 129, 130, 131, 138, 140, 154, 157, 180, 181, 186, 190, 194, 198,
+         199, 217, 218, 219, 221, 238, 240, 241, 265, 268, 270, 271, 274, 279, 280, 281, 282, 424, 425, 426, 427, 428,
+         429, 430, 431, 432, 433, 438, 440, 442, 447, 448],
+        [5, 6, 7, 14, 15, 16, 33, 34, 35, 36, 37, 38, 45, 46, 47, 52, 53, 54, 55, 88, 276, 437, 452, 463, 466],
     ),
 }  # fmt: skip
 _CLONE_THREAD, _NEW_USER, _NEW_NS, _NEW_NET, _NEW_IPC = 0x10000, 0x10000000, 0x20000, 0x40000000, 0x8000000
+_RDONLY, _NODEV, _BIND = 1, 4, 0x1000  # of a mount
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000
 
 
@@ -103,8 +108,10 @@ def _libc(name: str, *arguments: object) -> None:
 
 def _seal_files(work: Path, hide: Sequence[Path]) -> bool:
     """In a mount name space of this process alone: all is read-only, ``work`` is a small disk in memory, ``hide`` is
-    empty, and there is no network card. False where the system does not allow it."""
+    empty, there is no device but ``DEVICES``, and no network card. False where the system does not allow it."""
     user, group = os.getuid(), os.getgid()
+    devices = [os.fsencode(path) for path in DEVICES if os.path.exists(path)]
+    hidden = [os.fsencode(path) for path in hide if path.is_file()]
     try:
         _libc("unshare", _NEW_USER | _NEW_NS | _NEW_NET | _NEW_IPC)
         Path("/proc/self/setgroups").write_text("deny", "ascii")
@@ -113,21 +120,25 @@ def _seal_files(work: Path, hide: Sequence[Path]) -> bool:
         _libc("mount", b"none", b"/", None, 0x4000 | 0x40000, None)  # MS_REC | MS_PRIVATE
         for folder in hide:
             if folder.is_file():
-                _libc("mount", b"/dev/null", os.fsencode(folder), None, 0x1000, None)  # MS_BIND
+                _libc("mount", b"/dev/null", os.fsencode(folder), None, _BIND, None)
             elif folder.is_dir():
                 _libc("mount", b"tmpfs", os.fsencode(folder), b"tmpfs", 6, b"size=4k,mode=755")
         _libc("mount", b"tmpfs", os.fsencode(work), b"tmpfs", 6, f"size={WORK_MB}m,mode=755".encode())
-        _read_only(b"/", recursive=True, on=True)
-        _read_only(os.fsencode(work), recursive=False, on=False)
+        for device in devices:
+            _libc("mount", device, device, None, _BIND, None)
+        _set_mount(b"/", on=_RDONLY | _NODEV, recursive=True)
+        for device in (*devices, *hidden):
+            _set_mount(device, off=_NODEV)
+        _set_mount(os.fsencode(work), off=_RDONLY)
         os.chdir(work)
     except OSError:
         return False
     return True
 
 
-def _read_only(path: bytes, *, recursive: bool, on: bool) -> None:
+def _set_mount(path: bytes, *, on: int = 0, off: int = 0, recursive: bool = False) -> None:
     """mount_setattr(2), Linux 5.12 and later; the C library has no name for it yet everywhere."""
-    attributes = struct.pack("QQQQ", int(on), int(not on), 0, 0)  # set, clear, propagation, user name space
+    attributes = struct.pack("QQQQ", on, off, 0, 0)  # set, clear, propagation, user name space
     flags, here, size = (ctypes.c_long(number) for number in (0x8000 if recursive else 0, -100, len(attributes)))
     _libc("syscall", ctypes.c_long(442), here, path, flags, attributes, size)
 
@@ -137,21 +148,29 @@ def _filter_calls(*, writing: bool) -> bool:
     if platform.machine() not in _NUMBERS:
         return False
     architecture, named, always, changes = _NUMBERS[platform.machine()]
-    refused = always if writing else always + changes
-    program = [(0x20, 0, 0, 4), (0x15, 1, 0, architecture), (0x06, 0, 0, _REFUSE | errno.EPERM), (0x20, 0, 0, 0)]
+    no, number_again = (0x06, 0, 0, _REFUSE | errno.EPERM), (0x20, 0, 0, 0)
+
+    def argument(i: int) -> tuple[int, int, int, int]:
+        return (0x20, 0, 0, 16 + 8 * i)
+
+    program = [(0x20, 0, 0, 4), (0x15, 1, 0, architecture), no, number_again]
     if platform.machine() == "x86_64":  # numbers of the x32 interface
-        program += [(0x35, 0, 1, 0x40000000), (0x06, 0, 0, _REFUSE | errno.EPERM)]
-    for number in refused:
-        program += [(0x15, 0, 1, number), (0x06, 0, 0, _REFUSE | errno.EPERM)]
+        program += [(0x35, 0, 1, 0x40000000), no]
+    for number in always if writing else always + changes:
+        program += [(0x15, 0, 1, number), no]
     program += [(0x15, 0, 1, named["clone3"]), (0x06, 0, 0, _REFUSE | errno.ENOSYS)]  # the C library then asks clone
     # A new thread is allowed, a new process is not: bit CLONE_THREAD of the first argument.
-    program += [(0x15, 0, 3, named["clone"]), (0x20, 0, 0, 16), (0x45, 1, 0, _CLONE_THREAD)]
-    program += [(0x06, 0, 0, _REFUSE | errno.EPERM), (0x20, 0, 0, 0)]
+    program += [(0x15, 0, 3, named["clone"]), argument(0), (0x45, 1, 0, _CLONE_THREAD), no, number_again]
+    # Another process's limits; F_SETOWN and F_SETOWN_EX, who gets the signals of a file; MAP_GROWSDOWN, and MAP_SHARED
+    # together with MAP_ANONYMOUS, whose memory RLIMIT_DATA does not count.
+    program += [(0x15, 0, 3, named["prlimit64"]), argument(0), (0x15, 1, 0, 0), no, number_again]
+    program += [(0x15, 0, 4, named["fcntl"]), argument(1), (0x15, 1, 0, 8), (0x15, 0, 1, 15), no, number_again]
+    program += [(0x15, 0, 5, named["mmap"]), argument(3), (0x45, 2, 0, 0x100), (0x54, 0, 0, 0x21), (0x15, 0, 1, 0x21)]
+    program += [no, number_again]
     if not writing:
-        for call, argument in (("openat", 2), ("open", 1)):
+        for call, flags in (("openat", 2), ("open", 1)):
             if call in named:  # O_WRONLY, O_RDWR, O_CREAT, O_TRUNC, O_APPEND
-                program += [(0x15, 0, 3, named[call]), (0x20, 0, 0, 16 + 8 * argument), (0x45, 0, 1, 0o3103)]
-                program += [(0x06, 0, 0, _REFUSE | errno.EPERM), (0x20, 0, 0, 0)]
+                program += [(0x15, 0, 3, named[call]), argument(flags), (0x45, 0, 1, 0o3103), no, number_again]
     program += [(0x06, 0, 0, _ALLOW)]
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
     fprog = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(program), ctypes.addressof(code)))

@@ -6,7 +6,6 @@ import contextlib
 import functools
 import io
 import linecache
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 
 import torch
 
+from .answers import without_magics
 from .guard import FILE
 
 __all__ = ["Task", "Verdict", "judge"]
@@ -54,8 +54,10 @@ def judge(task: Task, setup: Mapping[str, Any], refused: Names, changed: Names) 
     built-in types, out of reach of a patch.
     """
     run, check, clock, start = _run, _check, time.perf_counter, time.perf_counter()
+    cut = str.__getitem__  # gives a plain string, whatever class its words are of
     output = io.StringIO()
-    theirs = {**setup, "__name__": "answers", "display": lambda *_, **__: None}
+    theirs = {**setup, "__name__": "__main__"}
+    run("def display(*_, **__): pass", "<setup>", theirs)  # its globals are the answer's own, and no way to this module
     kind, message = "wrong", ""
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(io.StringIO()):
         for i, cell in enumerate(task.before):
@@ -72,7 +74,7 @@ def judge(task: Task, setup: Mapping[str, Any], refused: Names, changed: Names) 
     noted = [*(f"refused: {what}" for what in refused()), *(f"replaced: {what}" for what in {what: 0 for what in odd})][
         :20
     ]
-    return {"kind": kind, "message": message[:LONGEST], "changed": noted, "seconds": clock() - start}
+    return {"kind": kind, "message": cut(message, slice(LONGEST)), "changed": noted, "seconds": clock() - start}
 
 
 def _held(answer: Any, changed: Names, odd: list[str]) -> Any:
@@ -93,11 +95,10 @@ def _held(answer: Any, changed: Names, odd: list[str]) -> Any:
 
 def _run(source: str, name: str, namespace: dict[str, Any]) -> str:
     """Run a cell as a notebook would; return "" or the error it ended with."""
-    # What only IPython understands is left out: %magics, !commands, help?
-    source = re.sub(r"(?m)^(\s*)(?:[%!?].*|.*\S\?\s*)$", r"\1pass", source)
+    source = without_magics(source)
     linecache.cache[name] = (len(source), None, source.splitlines(True), name)
     try:
-        exec(compile(source, name, "exec"), namespace)
+        exec(compile(source, name, "exec", dont_inherit=True), namespace)
     except BaseException as error:
         return _text(error)
     return ""
@@ -107,14 +108,14 @@ def _check(task: Task, namespace: dict[str, Any], output: io.StringIO) -> tuple[
     output.seek(0)
     output.truncate()
     try:
-        exec(compile(task.check, f"<check {task.exercise}>", "exec"), namespace)
+        exec(compile(task.check, f"<check {task.exercise}>", "exec", dont_inherit=True), namespace)
     except BaseException as error:
         kind = type(error).__name__
         if kind in ("NotAttempted", "NotImplementedError"):
             return "missing", "not attempted"
         words = _text(error, bare=kind == "WrongAnswer")
         return "wrong", words if isinstance(error, AssertionError) else f"your code stopped with {words}"
-    said = output.getvalue()
+    said = io.StringIO.getvalue(output)
     if "Not attempted yet." in said:
         return "missing", "not attempted"
     return "right", next((line for line in said.splitlines() if line.startswith("Correct.")), "Correct.")
@@ -126,4 +127,5 @@ def _text(error: BaseException, *, bare: bool = False) -> str:
         words = f"{error}"
     except BaseException:
         words = ""
+    words = str.__getitem__(words, slice(LONGEST))
     return words if bare and words else f"{type(error).__name__}: {words}"

@@ -4,6 +4,7 @@ Canvas's names, plain files, zips in zips. Nothing is unpacked to disk."""
 from __future__ import annotations
 
 import datetime
+import hashlib
 import io
 import re
 import stat
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-__all__ = ["Submission", "collect"]
+__all__ = ["Submission", "collect", "printable"]
 LARGEST = 20_000_000  # bytes of a notebook, with its outputs
 LARGEST_ZIP = 2_000_000_000  # bytes unpacked of all that one zip holds
 MEMBERS, DEPTH = 10_000, 3
@@ -27,19 +28,26 @@ class Submission:
 
     path: PurePosixPath  # in the download; zips are folders
     data: bytes | None = None
-    when: datetime.datetime | None = None
+    stamps: tuple[
+        tuple[int, datetime.datetime | None], ...
+    ] = ()  # dates of the file and the zips around it: parts, date
     problem: str = ""
     student: str = ""
     id: str = ""
     late: bool = False  # the platform's own mark
+    when: datetime.datetime | None = None  # of what the platform gave out: a date in a student's own zip says nothing
 
     @property
     def key(self) -> str:
         """A name for folders and the gradebook, unlike any other student's."""
+        plain = unicodedata.normalize("NFKD", self.student).encode("ascii", "ignore").decode()
+        slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:60]
+        if self.id and slug:
+            return f"{slug}-{self.id}"  # the platform's number is one student's
         name = f"{self.student}-{self.id}" if self.id else self.student
-        plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-        slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")
-        return slug if slug and plain == name else f"{slug}-{name.encode().hex()[:12]}".strip("-")
+        if slug == name and not re.search(r"-\d+$", slug):
+            return slug
+        return f"{slug}-{hashlib.sha256(name.encode()).hexdigest()[:8]}".strip("-")
 
     @property
     def is_notebook(self) -> bool:
@@ -62,8 +70,6 @@ def collect(folder: Path) -> list[Submission]:
         raise ValueError(f"{folder} is neither a folder nor a zip")
     everything = list(_zipped(folder, PurePosixPath(), [LARGEST_ZIP]) if folder.is_file() else _files(folder))
     _name_owners(everything)
-    for one in everything:
-        one.student = _printable(one.student)
     students: dict[tuple[str, str], list[Submission]] = {}
     for one in everything:
         students.setdefault((one.student, one.id), []).append(one)
@@ -81,19 +87,22 @@ def _name_owners(submissions: Sequence[Submission]) -> None:
         inner = {one.path.parts[cut + 1] for one in submissions if len(one.path.parts) > cut + 1}
         if len(heads) != 1 or len(inner) < 2 or any(len(one.path.parts) <= cut + 1 for one in submissions):
             break
+        if any(form.match(head) for form in (MOODLE, CANVAS) for head in heads):  # all of one student
+            break
         cut += 1
     for one in submissions:
-        parts = one.path.parts[cut:]
-        found = next((m for part in parts if (m := MOODLE.match(part))), None)
-        canvas = next((m for part in parts if (m := CANVAS.match(part))), None)
-        one.problem = _printable(one.problem)
-        if found:
-            one.student, one.id = found["name"].replace("_", " "), found["id"]
+        # The outermost part that names one: what is in a student's own zip does not say whose it is.
+        names = ((i, MOODLE.match(part), CANVAS.match(part)) for i, part in enumerate(one.path.parts) if i >= cut)
+        at, moodle, canvas = next((found for found in names if found[1] or found[2]), (cut, None, None))
+        if moodle:
+            one.student, one.id = moodle["name"].replace("_", " "), moodle["id"]
         elif canvas:
             one.student, one.id, one.late = canvas["name"], canvas["id"], bool(canvas["late"])
         else:
-            name = re.sub(r"\.(zip|ipynb)$", "", parts[0], flags=re.IGNORECASE)
+            name = re.sub(r"\.(zip|ipynb)$", "", one.path.parts[cut], flags=re.IGNORECASE)
             one.student = re.sub(r" ?\(\d+\)$", "", name)  # "anna (1).ipynb", as browsers name a second download
+        one.student, one.problem = printable(one.student), printable(one.problem)
+        one.when = next((when for parts, when in one.stamps if parts > at), None)
 
 
 def _files(folder: Path) -> Iterator[Submission]:
@@ -101,11 +110,11 @@ def _files(folder: Path) -> Iterator[Submission]:
         inside = PurePosixPath(path.relative_to(folder).as_posix())
         if path.is_symlink() or not path.is_file() or _skipped(inside):
             continue
-        when = datetime.datetime.fromtimestamp(path.stat().st_mtime)
+        stamps = ((len(inside.parts), datetime.datetime.fromtimestamp(path.stat().st_mtime)),)
         if path.suffix.lower() == ".zip":
-            yield from _zipped(path, inside, [LARGEST_ZIP], when)
+            yield from _zipped(path, inside, [LARGEST_ZIP], stamps)
             continue
-        one = Submission(inside, when=when)
+        one = Submission(inside, stamps=stamps)
         if one.is_notebook and path.stat().st_size <= LARGEST:
             one.data = path.read_bytes()
         else:
@@ -117,7 +126,7 @@ def _zipped(
     source: Path | io.BytesIO,
     root: PurePosixPath,
     left: list[int],
-    when: datetime.datetime | None = None,
+    stamps: tuple[tuple[int, datetime.datetime | None], ...] = (),
     depth: int = 1,
 ) -> Iterator[Submission]:
     """The files in a zip, and in zips in it, read one at a time. ``left``: how many bytes may still be unpacked."""
@@ -132,23 +141,24 @@ def _zipped(
                 inside = PurePosixPath(member.filename.replace("\\", "/"))
                 if member.is_dir() or stat.S_ISLNK(member.external_attr >> 16) or _skipped(inside):
                     continue
-                yield from _member(archive, member, root, left, depth)
+                yield from _member(archive, member, Submission(root, stamps=stamps), left, depth)
     except Exception as error:  # zlib.error, BadZipFile, RuntimeError for a password, ...: a zip may hold anything
-        yield Submission(root / "?", when=when, problem=f"{root.name or 'the zip'} cannot be read: {error}")
+        yield Submission(root / "?", stamps=stamps, problem=f"{root.name or 'the zip'} cannot be read: {error}")
 
 
 def _member(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, root: PurePosixPath, left: list[int], depth: int
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, around: Submission, left: list[int], depth: int
 ) -> Iterator[Submission]:
     inside = PurePosixPath(member.filename.replace("\\", "/"))
     parts = [part for part in inside.parts if part not in ("..", "/") and not part.endswith(":")]
-    one = Submission(root.joinpath(*parts))
+    one = Submission(around.path.joinpath(*parts))
     if len(parts) != len(inside.parts):
         one.problem = f"{member.filename!r} is a path that leads out of its folder"
     try:
-        one.when = datetime.datetime(*member.date_time)
+        when = datetime.datetime(*member.date_time)
     except ValueError:
-        one.when = None
+        when = None
+    one.stamps = (*around.stamps, (len(one.path.parts), when))
     nested = inside.suffix.lower() == ".zip"
     if not one.problem and not nested and not one.is_notebook:
         one.problem = f"{inside.name} is no notebook (.ipynb)"
@@ -163,14 +173,14 @@ def _member(
         except Exception as error:
             one.problem = f"{inside.name} cannot be unpacked: {error}"
     if nested and one.data is not None:
-        yield from _zipped(io.BytesIO(one.data), one.path, left, one.when, depth + 1)
+        yield from _zipped(io.BytesIO(one.data), one.path, left, one.stamps, depth + 1)
     else:
         yield one
 
 
-def _printable(text: str) -> str:
-    """A name that moves no cursor of the terminal that shows it."""
-    return "".join(c if c.isprintable() else "?" for c in text)
+def printable(text: str, keep: str = "") -> str:
+    """A stranger's words without what moves a terminal's cursor or is no character; ``keep``: but for these."""
+    return "".join(c if c.isprintable() or c in keep else " " if c.isspace() else "?" for c in text)
 
 
 def _skipped(inside: PurePosixPath) -> bool:

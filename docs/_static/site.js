@@ -166,5 +166,14 @@
   const waiting = window.ddpmSliders ?? [];
   window.ddpmSliders = { push: receive };
   waiting.forEach(receive);
+
+  // What scrolls sideways can be reached by keys.
+  const scrollers = document.querySelectorAll("article :is(pre, .formula, .cell_output, .table-wrapper, dt.sig)");
+  const reach = () => scrollers.forEach((node) => {
+    if (node.scrollWidth > node.clientWidth) node.tabIndex = 0;
+    else node.removeAttribute("tabindex");
+  });
+  addEventListener("load", reach);
+  addEventListener("resize", reach);
   addEventListener("beforeprint", () => { for (const id of boxes.keys()) mount(document.getElementById(id)); });
 })();

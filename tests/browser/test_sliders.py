@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -26,9 +24,6 @@ from driver import (
     widget_cells,
 )
 from moves import BOXES, wait_for_kernel
-
-ROOT = Path(__file__).resolve().parents[2]
-LESSONS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 
 SYNTHETIC = [
     """import numpy as np
@@ -54,6 +49,7 @@ def straight(slope, shape):
 picture = explore(straight, slope=(1.0, 10.0, 0.5, 2.0), shape=["line", "root"])
 picture""",
 ]
+
 
 def kernel_frames(page: Any, number: int) -> list[np.ndarray]:
     """The pixels of the frame that the kernel holds for its `number`-th scrub, one array a view."""
@@ -295,31 +291,3 @@ def test_readable_in_light_and_dark(synthetic: Any, theme: str) -> None:
         rgb = [[float(number) for number in re.findall(r"[\d.]+", color)[:3]] for color in colors]
         assert contrast(*rgb) >= 4.5, (theme, selector, colors)
     assert errors == []
-
-
-@pytest.mark.parametrize("lesson", LESSONS, ids=[path.stem for path in LESSONS])
-def test_a_slider_of_each_lesson(browser: Any, lab: Lab, lesson: Path) -> None:
-    """The first scrub of a lesson, from one end to the other: canvas and kernel show the same frames.
-
-    `make test-browser` moves every slider in every way.
-    """
-    shutil.copy(lesson, lab.root / lesson.name)
-    page, errors = open_notebook(browser, lab, lesson.name)
-    assert run_all_cells(page, timeout=240) == []
-    cells = widget_cells(page)
-    kinds = ask_kernel(page, f"{BOXES}[isinstance(box, Scrub) for box in _boxes]")
-    assert len(cells) == len(kinds) > 0, "each widget has a cell of its own"
-    number = kinds.index(True)
-    box, seen = reveal_widget(page, cells[number]), []
-    handle, n = box.locator(SLIDER).first, ask_kernel(page, f"_boxes[{number}].n")
-    for key, frame in [("Home", 0), ("End", n - 1), ("ArrowLeft", n - 2)]:
-        handle.press(key)
-        wait_for_frame(box, frame)
-        wait_for_kernel(page, f"_boxes[{number}].value", frame)
-        assert_shows(page, box, number)
-        seen.append([canvas_pixels(canvas) for canvas in box.locator("canvas").all()])
-    assert not all(map(np.array_equal, *seen[:2])), "no picture changed"
-    assert box.evaluate("box => box.scrollWidth <= box.parentElement.clientWidth + 1")
-    assert handle.get_attribute("aria-label") and handle.get_attribute("aria-valuetext")
-    assert errors == []
-    close_notebook(page)

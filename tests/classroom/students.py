@@ -245,9 +245,11 @@ CLASS: dict[str, Student] = {
     ),
     "ian exits": Student(LOST, with_first("import os\nos._exit(0)"), "it ended the process"),
     "jia pipe": Student(
-        LOST, with_first("import os\nfor n in range(3, 200):\n    try: os.write(n, b'right')\n    except OSError: pass")
+        LOST,
+        with_first("import os\nfor n in range(3, 200):\n    try: os.write(n, b'right')\n    except OSError: pass"),
+        "exercise 1, no points: line 1: import os$",
     ),
-    "kurt quits": Student(LOST, with_first("import sys\nsys.exit(0)")),
+    "kurt quits": Student(LOST, with_first("import sys\nsys.exit(0)"), "exercise 1, no points: line 1: import sys$"),
     "lou saves": Student(
         FULL, with_first("import matplotlib.pyplot as plt\nplt.plot([1]).pop()\nplt.savefig('a.png')\n" + TABLE)
     ),

@@ -17,6 +17,14 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # unless told one: on the CPU
 settings.register_profile("ddpm_lite", deadline=None, derandomize=True, database=None)
 settings.load_profile("ddpm_lite")
 
+# Files that take longest come first, so that at the end no process is left alone with one.
+LONG = ("test_each_lesson.py", "test_notebooks.py", "test_site.py", "test_colab.py", "test_exercises.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the files, and leave the order inside of each."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def no_network() -> Any:

@@ -1,7 +1,8 @@
 """What `make test` calls: pytest in two parts, one report each. Arguments go to both.
 
-First everything that bears company, a process a core and a file of tests at a time, the browser's first, which take
-longest; then what is marked `alone`, as it measures time. An argument `-m` of your own replaces the parts.
+First everything that bears company, a process more than there are cores, as some wait for a browser or a kernel, and
+a file of tests at a time; then what is marked `alone`, as it measures time. An argument `-m` of your own replaces the
+parts.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def main(arguments: list[str]) -> int:
         return run(arguments)
     options = shlex.split(rules.PROJECT["tool"]["pytest"]["ini_options"]["addopts"])
     usual = options[options.index("-m") + 1]
-    workers = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
+    processes = min((os.cpu_count() or 1) + 1, 4)
+    workers = ["-n", str(processes), "--dist", "loadfile", "--no-loadscope-reorder"]
     together = [*workers, "-m", f"({usual}) and not alone"]
     alone = ["-m", f"({usual}) and alone"]
     report = [f"{a.removesuffix('.xml')}-alone.xml" if a.startswith("--junitxml=") else a for a in arguments]

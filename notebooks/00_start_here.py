@@ -74,7 +74,7 @@ widgets.scrub(melting, labels=labels)
 # %% [markdown]
 # **It moves?** All is well. If not:
 #
-# - *Only a sentence stands there*: run the cell. GitHub and printouts show no sliders.
+# - *You see only a sentence*: run the cell. GitHub and printouts show no sliders.
 # - *JupyterLab*: ipywidgets must be installed where JupyterLab itself is; `make lab` sees to that. Then reload the page.
 # - *VS Code*: say yes when it offers to download widget support.
 # - *Colab*: run the first code cell first.
@@ -163,7 +163,7 @@ found = f"You found {len(answer & set(real))} of 8; blind guessing finds 4 on av
 print(found if len(set(real)) == 8 else "No verdict yet: write eight numbers into the list.")
 
 # %% [markdown]
-# Could the network have copied? Below each of its digits stands the nearest image, pixel by pixel, among 10,000 of the
+# Could the network have copied? Below each of its digits is the nearest image, pixel by pixel, among 10,000 of the
 # 60,000 it was trained on. Compare their strokes: alike, or the same?
 
 # %%
@@ -201,14 +201,14 @@ plots.show(figure, alt="Four histograms of pixels: two sharp peaks at t = 20, a 
 #
 # $$L = \mathbb E\,\big(\epsilon - \epsilon_\theta(x_t, t)\big)^2,$$
 #
-# averaged over pixels, images, noises and times. Solve idea 1 for the image, with the answer $\hat\epsilon$; take away
-# the same with the true $\epsilon$, which gives $x_0$:
+# averaged over pixels, images, noises, times. Solve idea 1 for the image: the true $\epsilon$ gives $x_0$, the answer
+# $\hat\epsilon$ a guess $\hat x_0$. Their difference:
 #
 # $$\hat x_0 = \frac{x_t - \sqrt{1 - \bar\alpha_t}\,\hat\epsilon}{\sqrt{\bar\alpha_t}},\qquad
 # \hat x_0-x_0=\frac{\sqrt{1 - \bar\alpha_t}}{\sqrt{\bar\alpha_t}}\,(\epsilon-\hat\epsilon).$$
 #
-# Look where $\hat x_0$ stops being the digit that it was. There $\hat\epsilon-\epsilon$ is smallest: $x_t$ is almost all
-# noise, so the noise is easy to see. But $\hat x_0$ contains it times a large factor.
+# Look where $\hat x_0$ stops being its digit. There $\hat\epsilon-\epsilon$ is smallest, as $x_t$ is almost all noise; but in
+# $\hat x_0$ a large factor multiplies it. (`verify` raises an error where two results differ.)
 
 # %%
 from ddpm_lite.checks import verify
@@ -236,8 +236,8 @@ plots.show(figure, alt="At six times: a noised digit, the answer, its error, and
 #
 # Take the guess $\hat x_0$, cut its pixels to $[-1, 1]$ (at $t = T$ some run to hundreds and more), and put it back into
 # idea 1, at an earlier time $s < t$, with the noise that then explains $x_t$. The guess at $s$ is better, as more of the
-# image is there. Repeat until $s = 0$. This is the whole sampler you saw (it is called DDIM); `verify` compares two
-# results, and raises an error where they differ.
+# image is there. Repeat until $s = 0$. This is the whole sampler you saw. It is called DDIM, and adds no new noise: `eta=0`.
+# With `eta=1` it adds as much as the older DDPM, which takes 1000 steps.
 
 # %%
 for k in range(50):
@@ -250,10 +250,10 @@ for k in range(50):
 verify("the sample is the last guess", guess_path[49], x_path[50])
 
 # %% [markdown]
-# How many steps does it take? Look at the same four noises, walked back in 1, 2, 5, 10 and 50 steps. One guess is no digit:
-# at $t = T$ we divide by $\sqrt{\bar\alpha_T} \approx 0$, which blows up each small error. Five make strokes, but often not
-# the digit that 50 make; below it is counted, by the classifier, for 32 of the noises above.
-# Then drag *seed* for other noises, and *n_steps* for more care. Each change asks the network anew.
+# How many steps does it take? Look at four new noises, each walked back in 1 to 50 steps. One guess is no digit:
+# at $t = T$ we divide by $\sqrt{\bar\alpha_T} \approx 0$, which blows up each small error. Five make strokes, often not
+# the digit that 50 make: a cell below counts it, by the classifier, for 32 of your first 64 noises.
+# Then drag *seed* for other noises, *n_steps* (1 to 8) for more care. Each change asks the network anew.
 
 # %%
 def draw(seed, n_steps):
@@ -280,7 +280,7 @@ widgets.explore(draw, seed=(0, 99, 1, 0), n_steps=(1, 8, 1, 5))
 # ## Where diffusion stands
 #
 # Four ways to learn to draw. Blue boxes are learned, yellow ones are noise when we sample; orange arrows are the way that
-# a sample takes, grey ones serve training only. Diffusion's blue arrows say where its one network works. Compare what is trained against what, and how long the orange way is. Diffusion
+# a sample takes, gray ones serve training only. $z$ is noise, $x'$ what a network makes, $p(x)$ the probability that it gives an image. Compare what is trained against what, and how long the orange way is. Diffusion
 # has the plainest training and the longest way: much of this course is about that way.
 
 # %%
@@ -345,9 +345,10 @@ plots.show(figure, alt="VAE, GAN, flow and diffusion: what each one trains, and 
 # %% [markdown]
 # ## A fact sheet
 #
-# Which network was that? Its file carries a card that says how it was made, and how good it is: how many of its digits a
+# Which network was that? Its file carries a card: how it was made, and how good it is: how many of its digits a
 # classifier recognizes, with more than 90 % certainty, and how far they are from real ones as a crowd (lower is better;
-# a later lesson explains the distance). Beside each number stands what real digits get.
+# a later lesson explains the distance). Fewer digits make larger distances: compare one only with that of
+# real digits, beside it.
 
 # %%
 from ddpm_lite import pretrained_card

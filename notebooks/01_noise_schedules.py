@@ -8,7 +8,7 @@
 # **Learn:**
 #
 # - why a step shrinks the image before it adds noise
-# - how $\beta$, $\alpha$, $\bar\alpha$, the two rates and the SNR belong together
+# - how $\beta$, $\alpha$, $\bar\alpha$, the two rates and the SNR are related
 # - how much of the image is left at the end, and what that does to samples
 #
 # **Need:** lesson 00; mean and variance; a little PyTorch.
@@ -63,7 +63,7 @@ plots.show(plots.plot_chains(x_t, times.tolist()), alt=alt)
 #
 # $$\begin{aligned}\mathrm{Var}(x_t)&=(\sqrt{1-\beta_t})^2\,\mathrm{Var}(x_{t-1})+(\sqrt{\beta_t})^2\,\mathrm{Var}(\epsilon)\\&=(1-\beta_t)\,\mathrm{Var}(x_{t-1})+\beta_t .\end{aligned}$$
 #
-# If $\mathrm{Var}(x_{t-1})=1$, this is $1-\beta_t+\beta_t=1$: the step **preserves the variance**. Any other variance moves towards 1; that of our pixels, 0.38, does. Nothing here needs $x_{t-1}$ to be Gaussian: we test it on a uniform one.
+# If $\mathrm{Var}(x_{t-1})=1$, this is $1-\beta_t+\beta_t=1$: the step **preserves the variance**. Any other variance moves towards 1; for example that of our pixels, 0.38. Nothing here needs $x_{t-1}$ to be Gaussian: we test it on a uniform one.
 
 # %%
 from ddpm_lite.checks import verify
@@ -177,7 +177,7 @@ def cosine_beta(T: int, s: float = 0.008) -> torch.Tensor:
     return (1 - f[1:] / f[:-1]).clamp(max=0.999)  # f(0) cancels; f(T) = 0 makes beta_T = 1: cut
 
 
-for s in (0, 0.008):  # with s, noise of the first step is just below one grey level of a pixel
+for s in (0, 0.008):  # with s, noise of the first step is just below one gray level of a pixel
     print(f"s = {s}: sqrt(beta_1) = {cosine_beta(1000, s)[0] ** 0.5:.4f}; a level: {2 / 255:.4f}")
 assert cosine_beta(1000, 0)[0] ** 0.5 < 0.0016 and 0.006 < cosine_beta(1000)[0] ** 0.5 < 2 / 255
 
@@ -236,7 +236,7 @@ for T, expected in left.items():
     verify(f"    sum of beta = {beta.sum():.2f}", T * (1e-4 + 0.02) / 2, beta.sum())
 
 # %% [markdown]
-# **The remedy:** multiply all $\beta_t$ by $1000/T$. Then $\sum\beta_t=\frac{1000}{T}\cdot T\,\frac{\beta_1+\beta_T}{2}$ no longer contains $T$, and a chain of any length ends close to where the one of 1000 steps does. (Improved-diffusion's code does this; `rescale=True` is our default.)
+# **The remedy:** multiply all $\beta_t$ by $1000/T$. Then $\sum\beta_t=\frac{1000}{T}\cdot T\,\frac{\beta_1+\beta_T}{2}$ no longer contains $T$, and chains of 100 steps or more end close to where the one of 1000 does: $\bar\alpha_T$ is 2 to 4 in 100,000. (In much shorter ones $\frac12\sum\beta_t^2$ counts. Improved-diffusion's code does this; `rescale=True` is our default.)
 #
 # Look at the dot: the signal left at $t=T$. Shorten $T$, change $\beta_T$, then tick *times 1000/T*. ($\beta_T$ acts on the linear schedule only.)
 
@@ -272,11 +272,11 @@ widgets.explore(
 # %% [markdown]
 # ## The bug that nobody sees
 #
-# Sampling starts from $x_T\sim\mathcal N(0,I)$, although the short chain never gets there. The loss looks fine, the samples are digits, and nobody looks at $x_T$. Let us: take one number of the whole image, its **brightness** $z=\frac1{28}\sum_i x_i$ over the $28^2$ pixels. Summed noise has variance $28^2$, divided by $28^2$: again $\mathcal N(0,1)$. So
+# Sampling starts from $x_T\sim\mathcal N(0,I)$, although the short chain never gets there. The loss looks fine, the samples are digits, and nobody looks at $x_T$. Let us: take one number of the whole image, its **brightness** $z=\frac1{28}\sum_i x_i$ over the $28^2$ pixels. The noise in it has variance $28^2/28^2$: again $\mathcal N(0,1)$. So
 #
 # $$z_t=\sqrt{\bar\alpha_t}\,z_0+\sqrt{1-\bar\alpha_t}\,\epsilon .$$
 #
-# Look at the gap: the network never met an image as bright as those it starts from.
+# Look at the gap: in training, a network would hardly ever meet an image as bright as those it starts from.
 
 # %%
 def brightness(x: torch.Tensor) -> torch.Tensor:
@@ -299,11 +299,11 @@ axis.legend(loc="upper left")
 plots.show(figure, alt="Brightness: x_T of the chain lies around -7.5, pure noise around 0.")
 
 # %% [markdown]
-# What does the wrong start do? Let $z_0\sim\mathcal N(m,\sigma^2)$, $a^2=\bar\alpha_T$, and $v=a^2\sigma^2+1-a^2$, the variance of $z_T$. As $\mathrm{Cov}(z_0,z_T)=a\,\sigma^2$,
+# Let $z_0\sim\mathcal N(m,\sigma^2)$, $a^2=\bar\alpha_T$, and $v=a^2\sigma^2+1-a^2$, the variance of $z_T$. For Gaussians, the mean of $y$ given $z$ is $\mathrm E[y]+\frac{\mathrm{Cov}(y,z)}{\mathrm{Var}(z)}(z-\mathrm E[z])$, a line. As $\mathrm{Cov}(z_0,z_T)=a\,\sigma^2$,
 #
 # $$\mathrm E[z_0\mid z_T]=m+\frac{a\,\sigma^2}{v}\,(z_T-a\,m).$$
 #
-# $(z_0,z_T)$ is jointly Gaussian, so this mean is the regression line. Reverse steps with exact means $\mathrm E[z_{t-1}\mid z_t]$ are lines too, and a line of a line is a line: the chain of them ends at this one. Start at mean 0 instead of $a\,m=0.36\cdot(-20.6)=-7.5$, the gap in the picture:
+# Reverse steps with exact means are lines too. As all that $z_{t+1}$ tells of $z_0$ it tells through $z_t$, $\mathrm E\big[\mathrm E[z_0\mid z_t]\mid z_{t+1}\big]=\mathrm E[z_0\mid z_{t+1}]$: the chain of them ends at this line. Start at mean 0 instead of $a\,m=0.36\cdot(-20.6)=-7.5$, the gap in the picture:
 #
 # $$\mathrm E[\text{sample}]=m-\frac{a^2\sigma^2}{v}\,m=\frac{v-a^2\sigma^2}{v}\,m=\frac{1-\bar\alpha_T}{v}\,m .$$
 
@@ -327,7 +327,7 @@ for name, diffusion in chains.items():
 # %% [markdown]
 # The denoiser is exact, so are the sampler's means, and still the samples are too bright: $-10.8$ where the data has $-20.6$.
 #
-# Real digits are not Gaussian, but for a finite data set the exact denoiser is known too: it gives back the digits of the set. So each sample on the left is real. Look at the right, at *which* come back (lines: standard errors): a bright start prefers much white, and 1s become rare. No single picture gives it away.
+# Real digits are not Gaussian, but for a finite data set the exact denoiser is known too: it gives back the digits of the set. So each sample on the left is real. Look at the right, at *which* come back (lines: standard errors): a bright start favors broad strokes, and 1s become rare. No single picture gives it away.
 
 # %%
 from ddpm_lite import FiniteOracle

@@ -130,7 +130,7 @@ total = s1 * noise[0] + s2 * noise[1]
 verify("Var(u + v) by Monte Carlo", sigma**2, total.var(), se=sigma**2 * (2 / n) ** 0.5)
 
 # %% [markdown]
-# **Look at the grey histograms.** On the left, two Gaussians were added: the sum fits the bell of variance $\sigma_1^2+\sigma_2^2$. On the right, two uniform variables with the same variances: that variance too, but neither uniform nor a bell.
+# **Look at the gray histograms.** On the left, two Gaussians were added: the sum fits the bell of variance $\sigma_1^2+\sigma_2^2$. On the right, two uniform variables with the same variances: these add too, but the shape is neither a box nor a bell.
 #
 # Gaussians stay Gaussian at *every* step; other noise only comes close, after many. Move the sliders: the right side is most like a box where one $\sigma$ is far larger, and most like a bell where both are equal.
 
@@ -214,9 +214,9 @@ verify("500 steps: sum of squared weights", 1 - alpha_bar[500], (weights**2).sum
 # %% [markdown]
 # ## Thirty thousand walkers
 #
-# Does the walk agree? We send $n$ walkers from a white pixel, $x_0=1$, and $n$ from a black one, $x_0=-1$. With $v=1-\bar\alpha_t$, the standard error of their mean is $\sqrt{v/n}$, that of their variance $v\sqrt{2/(n-1)}$. `verify` allows about 4 of them: so wide a limit sounds a false alarm once in 10,000 runs.
+# Does the walk agree? We send $n$ walkers from a white pixel, $x_0=1$, and $n$ from a black one, $x_0=-1$. With $v=1-\bar\alpha_t$, the standard error of their mean is $\sqrt{v/n}$, that of their variance (for Gaussians) $v\sqrt{2/(n-1)}$. `verify` allows about 4 of them: a false alarm in one of 10,000 calls.
 #
-# **In the picture**, the bands are the formula, $\sqrt{\bar\alpha_t}\,x_0\pm2\sqrt{1-\bar\alpha_t}$; the thin lines are walkers. Look how two clouds that start two apart end in one and the same bell.
+# **In the picture**, the bands are the formula, $\sqrt{\bar\alpha_t}\,x_0\pm2\sqrt{1-\bar\alpha_t}$; the thin lines are walkers. Watch how two clouds that start a distance of 2 apart end in one and the same bell.
 
 # %%
 n, stops = 15_000, [1, 10, 50, 100, 200, 500, 1000]
@@ -253,7 +253,7 @@ plots.show(figure, alt="Walkers from 1 and -1 spread inside the bands, into one 
 #
 # $$D=\max_i\,\max\!\big(\tfrac in-\Phi(z_i),\;\Phi(z_i)-\tfrac{i-1}n\big).$$
 #
-# If the $z_i$ do follow $\Phi$, then $P(D>c/\sqrt n)\le2e^{-2c^2}$ (Massart 1990). For a chance of $10^{-4}$: $c=\sqrt{\tfrac12\ln\tfrac{2}{10^{-4}}}=2.23$. In the picture, look which curve leaves the band.
+# If the $z_i$ do follow $\Phi$, then $P(D>c/\sqrt n)\le2e^{-2c^2}$ (Massart 1990). For a chance of $10^{-4}$: $c=\sqrt{\tfrac12\ln\tfrac{2}{10^{-4}}}=2.23$. In the picture, see which curve leaves the band.
 
 # %%
 def ks(F):  # F: the supposed distribution function at the samples; more than 2.23 refutes it
@@ -339,7 +339,7 @@ widgets.scrub(frames, labels=labels, n_columns=4, curve=rates)
 #
 # $$q(x_t)=\tfrac18\sum_k\mathcal N\big(x_t;\,\sqrt{\bar\alpha_t}\,m_k,\,v_tI\big).$$
 #
-# **The points walk, step by step; the color is the formula,** its scale set anew in each frame. Look whether the points ever leave the color, and when the eight spots become one ring.
+# **The points walk, step by step; the color is the formula,** its scale set anew in each frame. Watch whether the points ever leave the color, and when the eight spots become one ring.
 
 # %%
 from ddpm_lite.data import GaussianMixture

@@ -145,7 +145,7 @@ prove("1 / beta_tilde is the first brace, the precision", 1 / b_tilde, precision
 prove("mu_tilde / beta_tilde is the other brace", mu / b_tilde, brace)
 prove("(c) = (d)", X**2 * precision - 2 * X * brace + C, square - mu**2 / b_tilde + C)
 prove("what follows the square is even 0", C - mu**2 / b_tilde, 0)
-# factors are 1 / sqrt(2 pi v); squared, times 2 pi: of likelihood * prior / area, of the posterior
+# factors 1 / sqrt(2 pi v), squared and times 2 pi: likelihood * prior / area, and posterior
 prove("and the factors in front agree", N / (b * (1 - A)), 1 / b_tilde)
 
 # %% [markdown]
@@ -178,9 +178,9 @@ for t, x_t in [(2, 0.8), (5, -0.5), (8, 0.5)]:
 # %% [markdown]
 # ## Watch the product
 #
-# Blue: where $x_0$ says that $x_{t-1}$ is. Orange: how well each $x_{t-1}$ explains $x_t$, a likelihood, no density in $x_{t-1}$. The dashed product has a small area; divided by it, it is the black posterior. Look whether the black curve is narrower than both: two witnesses know more than one.
+# Blue: where $x_0$ says that $x_{t-1}$ is. Orange: how well each $x_{t-1}$ explains $x_t$, a likelihood, not a density in $x_{t-1}$. The dashed product has a small area; divided by it, it is the black posterior. Check whether the black curve is narrower than both: two witnesses know more than one.
 #
-# Then move $x_t$: does the black curve keep its width? Move $t$ to 10: whom does it follow? And to 1: why is it a single line?
+# Then move $x_t$: does the black curve keep its width? Move $t$ to 10: which curve does it follow? And to 1: why is it a single line?
 
 # %% tags=["cover"]
 picture = plots.PosteriorPicture(diffusion, 1.0)
@@ -200,7 +200,9 @@ widgets.explore(picture, names={"x_t": "xₜ"}, alt="Prior, likelihood and poste
 #
 # $$\tilde\mu_t=w_t\,\sqrt{\bar\alpha_{t-1}}\,x_0+(1-w_t)\,\frac{x_t}{\sqrt{\alpha_t}},\qquad\tilde\beta_t=(1-w_t)\,\frac{\beta_t}{\alpha_t}.$$
 #
-# A weighted mean: the larger the last step's share $w_t$ of all noise, the less $x_t$ counts. Draw this $x_{t-1}$, and $q(x_{t-1}\mid x_0)$ is back: one step back undoes one step forward.
+# A weighted mean: the larger the last step's share $w_t$ of all noise, the less $x_t$ counts.
+#
+# Draw $x_t$ from $q(x_t\mid x_0)$, then $x_{t-1}$ from the boxes: it has the law $q(x_{t-1}\mid x_0)$ again (proved below). One step back undoes one step forward.
 #
 # Below, $T=1000$. **Look left** where $c_t=w_t\sqrt{\bar\alpha_{t-1}}$ and $d_t=(1-w_t)/\sqrt{\alpha_t}$ cross. **Look right** at the dot: at $t=1$ the prior is a point, but the boxes still hold, $\tilde\mu_1=x_0$, $\tilde\beta_1=0$. From $t=100$ on, $\tilde\beta_t$ and $\beta_t$ hardly differ.
 
@@ -245,7 +247,7 @@ prove("eq. (11)", first, (X_t - b / sqrt(N) * E) / sqrt(a))
 # %% [markdown]
 # ## On digits
 #
-# $T=20$ wide steps, one $\epsilon$ a digit; last row: a true $x_{t-1}$, drawn from $\mathcal N(\tilde\mu_t,\tilde\beta_tI)$. Look at $t=4$ and 6: $\tilde\mu_t$ is cleaner than $x_t$, but not clean; a step back is no jump to the end. It is a *mean*, with less noise than a true $x_{t-1}$. At $t=20$ the step is almost pure noise, and only a pale $x_0$ remains. At $t=1$, $\tilde\mu_1=x_0$. (Of 1000 steps, one in the middle moves the mean by 0.6 gray levels, its noise by 13.)
+# $T=20$ wide steps, one $\epsilon$ a digit; last row: a true $x_{t-1}$, drawn from $\mathcal N(\tilde\mu_t,\tilde\beta_tI)$. Look at $t=4$ and 6: $\tilde\mu_t$ is cleaner than $x_t$, but not clean; a step back is no jump to the end. It is a *mean*, with less noise than a true $x_{t-1}$. At $t=20$ almost only noise is left. At $t=1$, $\tilde\mu_1=x_0$. (With 1000 steps, at $t=500$: $\tilde\mu_t$ lies 0.6 gray levels from $x_t$, and the noise is 13.)
 
 # %%
 from ddpm_lite import mnist
@@ -315,7 +317,7 @@ verify("both ways to q(x_{t-1} | x_t)", exact[::10], average, tol=1e-9)
 # %% [markdown]
 # ### How far from a Gaussian?
 #
-# We measure with the **total variation**, the largest difference in probability that any event can have: $\mathrm{TV}(p,g)=\frac12\int|p-g|\,dx$, from 0 (the same) to 1 (nothing in common). Here $p$ is $q(x_{t-1}\mid x_t)$, and $g$ the Gaussian of its mean and variance.
+# We measure with the **total variation**, the largest difference in probability that any event can have: $\mathrm{TV}(p,g)=\frac12\int|p-g|\,dx$, from 0 to 1. (The best event is $p>g$.) Here $p$ is $q(x_{t-1}\mid x_t)$, $g$ the Gaussian of its mean and variance.
 #
 # Light blue, scaled, is $q(x_{t-1})$ at $\bar\alpha_{t-1}=0.9$. Look at the large step, $\beta_t=0.63$: black has two bumps, *came from dark* or *from white*, and no Gaussian can say that. Make $\beta_t$ smaller: when do the bumps become one? Then move $x_t$: is it one everywhere?
 
@@ -334,7 +336,7 @@ widgets.explore(reverse, names=names, alt="One step back without x_0.", **slider
 #
 # $$\begin{aligned}\log q(x\mid x_t)&\approx-\frac{(x_t-\sqrt{\alpha_t}\,x)^2}{2\beta_t}+s\,x\\&=-\frac{\alpha_t}{2\beta_t}\Big[x^2-2x\,\frac{x_t}{\sqrt{\alpha_t}}\Big]+s\,x\\&=-\frac{\alpha_t}{2\beta_t}\Big[x^2-2x\,\Big(\frac{x_t}{\sqrt{\alpha_t}}+\frac{\beta_t}{\alpha_t}\,s\Big)\Big]\\&=-\frac{\alpha_t}{2\beta_t}\,(x-m)^2,\qquad m=\frac{x_t}{\sqrt{\alpha_t}}+\frac{\beta_t}{\alpha_t}\,s .\end{aligned}$$
 #
-# A Gaussian of variance $\beta_t/\alpha_t$: the likelihood is narrow, and decides the shape; the data only moves the mean. The curvature of $\log q$, left out, changes the variance by a share of order $\beta_t$. So the distance should shrink like $\beta_t$. Does it?
+# A Gaussian of variance $\beta_t/\alpha_t$: the likelihood decides the shape; the data only moves the mean. A curvature $h$ of $\log q$, left out, would make the precision $\alpha_t/\beta_t-h$: a change by a share of $h\beta_t/\alpha_t$. So the distance should shrink like $\beta_t$. Does it?
 
 # %%
 S = sympy.symbols("s", real=True)

@@ -38,7 +38,7 @@ generator = torch.Generator().manual_seed(0)
 #
 # $$p_\theta(x_{0:T})=p(x_T)\prod_{t=1}^{T}p_\theta(x_{t-1}\mid x_t),\qquad p(x_T)=\mathcal N(0,I).$$
 #
-# The way from $x_0$ to its latents is the **encoder** $q(x_{1:T}\mid x_0)=\prod_t q(x_t\mid x_{t-1})$, the way back the **decoder** $p_\theta$, whose parameters are $\theta$. Compare with a hierarchical VAE: what is blue is learned. Which arrows turned grey?
+# The way from $x_0$ to its latents is the **encoder** $q(x_{1:T}\mid x_0)=\prod_t q(x_t\mid x_{t-1})$, the way back the **decoder** $p_\theta$, whose parameters are $\theta$. Compare with a hierarchical VAE: what is blue is learned. Which arrows turned gray?
 
 # %%
 alt = "Two chains: in a hierarchical VAE both ways are learned; in diffusion only the way back."
@@ -288,7 +288,7 @@ assert bits[0] > 100 and bits[1:4].max() < 1e-6
 assert 6 - 4 * paid_se < paid < 7 + 4 * paid_se
 
 # %% [markdown]
-# It pays 6 bits at large $t$ (orange below, near 900), where your eye sees noise. Yet $L_0$ costs hundreds, although $\hat x_0$ is perfect: with $\sigma_1^2=\tilde\beta_2$, over half a level, the bell spills into other bins. Learned variances would save most of it.
+# It pays 6 bits at large $t$ (orange below, near 900), where your eye sees noise. Yet $L_0$ costs hundreds, although $\hat x_0$ is perfect: with $\sigma_1=\sqrt{\tilde\beta_2}$, 0.6 of a level, the bell spills into other bins. Learned variances would save most of it.
 #
 # ## The trained network
 #
@@ -315,7 +315,7 @@ assert parts["L_0"]["mean"] > width.mean() > 0.2
 # %% [markdown]
 # Move $t$ from the right end to the left, as sampling does. The curves tell which share of each loss lies at times **above** the cursor. Stop where each $\hat x_0$ is its digit to your eye: which share of the bound is paid, and which of $L_{\rm simple}$?
 #
-# Both are small, but that of $L_{\rm simple}$ is several times the bound's. Below, the bound pays mostly for the last grey levels, which nobody sees; $L_{\rm simple}$ for strokes and edges.
+# Both are small, but that of $L_{\rm simple}$ is several times the bound's. Below, the bound pays mostly for the last gray levels, which nobody sees; $L_{\rm simple}$ spreads its weight: about half for $t<200$, the rest for edges and strokes.
 
 # %%
 film = [round(1000 * (k / 44) ** 2) for k in range(45)]  # 0, 1, 2, 5, 8, ..., 1000
@@ -470,7 +470,7 @@ assert raw > 10 * cut
 # - $L=L_T+\sum L_{t-1}+L_0$ exceeds $-\log p_\theta(x_0)$ by a KL.
 # - Targets differ by a weight.
 # - With exact denoisers and the right $\sigma_t^2$, KLs cost what they must; $\sigma_1$ shows in $L_0$.
-# - Most bits buy grey levels; $L_{\rm simple}$ cares less for them. On CIFAR-10: 3.75 bits/dim, FID (a Frechet distance) 3.17; the bound 3.70, 13.51.
+# - Most bits buy gray levels; $L_{\rm simple}$ cares less for them. On CIFAR-10: 3.75 bits/dim, FID (a Frechet distance) 3.17; the bound 3.70, 13.51.
 #
 # ## Exercises
 #

@@ -128,11 +128,11 @@ widgets.scrub(views, labels=labels, title="told", value=14, n_columns=4, curve=(
 # %% [markdown]
 # ## The residual block
 #
-# Its **GroupNorm** gives each group of channels of an image mean 0, variance 1, then each channel a learned factor and shift. With $\mathrm{silu}(x)=x/(1+e^{-x})$, $3\times3$ convolutions, and $\mathrm{emb}=\mathrm{linear}(\mathrm{silu}(\mathrm{linear}(e(t))))$, made once for all blocks:
+# Its **GroupNorm** gives each group of channels of an image mean 0, variance 1, then each channel its factor and shift. With $\mathrm{silu}(x)=x/(1+e^{-x})$, $3\times3$ convolutions, and $\mathrm{emb}=\mathrm{linear}(\mathrm{silu}(\mathrm{linear}(e(t))))$, once for all blocks:
 #
 # $$\begin{aligned}h&=\mathrm{conv}_1(\mathrm{silu}(\mathrm{norm}_1(x)))\\(a,b)&=\mathrm{linear}(\mathrm{silu}(\mathrm{emb}))\qquad\text{one scale and one shift for each channel}\\h&=\mathrm{norm}_2(h)\,(1+a)+b\\\mathrm{out}&=x+\mathrm{conv}_2(\mathrm{silu}(h))\end{aligned}$$
 #
-# $\mathrm{conv}_2$ starts at **zero**: a new block is the identity, and passes the gradient on unchanged.
+# $\mathrm{conv}_2$ starts at **zero**: a new block is the identity. (Between unequal numbers of channels $x$ passes a $1\times1$ convolution.)
 #
 # **In the picture**: the trained first block's factors $1+a$, a line a channel; orange: larger at $t=1$ than at $t=500$. A factor near 0 mutes its channel (the shift remains). So $t$ chooses which channels speak.
 
@@ -173,7 +173,7 @@ plots.show(figure, alt="Factors of the channels over t: some rise from t = 1 on,
 # %% [markdown]
 # ## Attention: every pixel looks at every other
 #
-# A $3\times3$ convolution sees neighbors only. In **self-attention** each of $n=HW$ pixels makes, by a $1\times1$ convolution, a query $q$, a key $k$ and a value $v$ of $d$ numbers, and collects all values, weighed by query and key:
+# A $3\times3$ convolution sees neighbors only. In **self-attention** each of $n=HW$ pixels makes, by a $1\times1$ convolution, a query $q$, a key $k$ and a value $v$ of $d=16$ numbers, and collects all values, weighted by query and key:
 #
 # $$\mathrm{out}_i=\sum_j p_{ij}\,v_j,\qquad p_{ij}=\frac{e^{q_i\cdot k_j/\sqrt d}}{\sum_{m}e^{q_i\cdot k_m/\sqrt d}} .$$
 #
@@ -287,7 +287,7 @@ form = {"channels": 16, "channel_mult": (1, 2), "attention_levels": (1,), "patch
 library, full = wake(UNet(**form)), wake(UNet(**form, refine=8, input_skip=True))
 
 # %% [markdown]
-# Then the way through. Each $2\times2$ pixels of $x_t$ become 4 channels of one pixel; `a`, `b`, `c`, `d` are kept. Two options, not in the paper nor in the study below, end it:
+# Then the way through. Each $2\times2$ pixels of $x_t$ become 4 channels of one pixel; `a`, `b`, `c`, `d` are kept. Two options, neither in the paper nor in the study below, finish it:
 #
 # - `refine`: folding made channels of neighbors. So the head makes some numbers for *each* pixel, and two thin convolutions at full resolution turn them, $x_t$ and $t$ into the answer.
 # - `input_skip` adds $g(t)\,x_t$ with a learned $g$. Near $t=T$, $x_t\approx\epsilon$: the layers need not carry it.
@@ -331,7 +331,7 @@ print("The shipped network:", {name: model.config[name] for name in ("refine", "
 #
 # $$\underbrace{C_{in}C_{out}k^2+C_{out}}_{\text{parameters}}\,,\quad\underbrace{HW\cdot C_{in}C_{out}k^2}_{\text{multiply-adds}}\,,\quad\underbrace{HW\cdot C_{out}\cdot 4\text{ bytes}}_{\text{activations}} .$$
 #
-# Parameters do not see the resolution; the others do. (Activations: what layers make, kept for the gradient of the next.) `anatomy` sends one image through and notes every part. Which resolution has most of the weights? Is it as far ahead in work? (*Time*: the layers that make $\mathrm{emb}$.)
+# Parameters do not see the resolution; the others do. (Activations: what layers make, kept for the gradient of the next.) `anatomy` sends one image through and notes every part. Which resolution has most of the weights? Does it lead in work too? (*Time*: the layers that make $\mathrm{emb}$.)
 
 # %%
 parts = {part.name: part for part in anatomy(library, (1, 28, 28))}
@@ -419,7 +419,7 @@ assert cost["one level"][0] < cost["full"][0] and cost["one level"][1] > 1.3 * c
 # - A clock with many hands turns $t$ into a vector; scale and shift let $t$ choose which channels speak.
 # - Attention knows no places. Its gain is too small for three seeds to show in samples.
 # - Without skips, the loss more than doubles. Without $t$, it grows by a tenth: $x_t$ shows its noise. Told a wrong $t$, a network believes it.
-# - *One level*: **lower loss, worse samples** in all seeds; better at small $t$, worse later. It multiplies less, yet takes longer.
+# - *One level*: **lower loss, fewer digits recognized** (4 standard errors); better at small $t$, worse later. It multiplies less, yet takes longer.
 
 # %% [markdown]
 # ## Exercises
@@ -445,7 +445,7 @@ check_turn_the_hands(turn_the_hands)
 # %% [markdown]
 # ### Exercise 2: Count the weights of a block (medium, 10 minutes)
 #
-# How many parameters has a `ResidualBlock` from `c_in` to `c_out` channels, with a time vector of `D` numbers? Two norms (a factor and a shift a channel), two $3\times3$ convolutions, the linear layer that makes scale *and* shift, and, only if `c_in` differs from `c_out`, a $1\times1$ convolution. Mind the biases.
+# How many parameters does a `ResidualBlock` from `c_in` to `c_out` channels have, with a time vector of `D` numbers? Two norms (a factor and a shift a channel), two $3\times3$ convolutions, the linear layer that makes scale *and* shift, and, only if `c_in` differs from `c_out`, a $1\times1$ convolution. Mind the biases.
 
 # %%
 from ddpm_lite.checks import check_block_parameters

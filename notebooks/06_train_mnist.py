@@ -126,7 +126,7 @@ for layout in (torch.contiguous_format, torch.channels_last):
 #
 # **bf16** numbers have 16 bits: the range of a float32, but after 1 comes $1+2^{-7}$. Under *autocast*, convolutions and matrix products compute in bf16, the rest in float32. It pays where the chip multiplies bf16 faster: many GPUs, some CPUs.
 #
-# **compile** makes machine code that does several operations in one trip through memory. It takes a minute first, so it pays in long runs.
+# **compile** makes machine code that does several operations in one trip through memory. It takes seconds to minutes first, so it pays in long runs.
 #
 # We take a few steps with each. Which is fastest here?
 
@@ -143,11 +143,11 @@ for name in list(choices)[: 2 if FAST else 3]:
 # %% [markdown]
 # ## Steady: the learning rate, and a leash
 #
-# AdamW divides each gradient by its typical size, which it must first find out, and shrinks all weights a little each time. Of $K$ updates let $w$ be warm-up. Update $k=1,\dots,K$ gets a rise and a fall; $r_k$ is the share that is left, update $k$ included:
+# AdamW divides a mean of gradients by their typical size, which it must first find out, and shrinks all weights a little. The first $w$ of $K$ updates are the warm-up. Update $k=1,\dots,K$ gets a rise and a fall; $r_k$ is the share that is left, update $k$ included:
 #
 # $$\eta_k=\eta\;\underbrace{\min\!\Big(1,\frac kw\Big)}_{\text{rise}}\;\underbrace{\frac{1-\cos(\pi r_k)}2}_{\text{fall}},\qquad r_k=\min\!\Big(1,\frac{K-k+1}{K-w}\Big).$$
 #
-# The leash: a gradient $g$ of norm $\|g\|>1$ is replaced by $g/\|g\|$. One odd batch cannot throw the weights far, nor spoil what AdamW holds for typical, which it forgets slowly.
+# The leash: a gradient $g$ of norm $\|g\|>1$ is replaced by $g/\|g\|$. One odd batch cannot throw the weights far, nor spoil what AdamW takes to be typical, which it forgets slowly.
 
 # %%
 K, w = 1800, 225
@@ -189,7 +189,7 @@ verify("rho = 0.9", (1 - d) / (1 + d) * (1 + 0.9 * d) / (1 - 0.9 * d), weights @
 # %% [markdown]
 # Look at one weight whose best value is 1. It starts far off, and its gradient is noisy. Change the memory: too short an average trembles, too long a one still remembers the start.
 #
-# The remedy is in the box *young forgets*: after $n$ updates use $d_n=\min\big(d,\frac{1+n}{10+n}\big)$. As long as $d_n<d$ (in our run: to the end), the average reaches back over about a tenth of the run so far. `train` does this, and begins with a copy of $\theta_1$.
+# Tick *young forgets* to see the remedy: after $n$ updates use $d_n=\min\big(d,\frac{1+n}{10+n}\big)$. As long as $d_n<d$ (in our run: to the end), the average reaches back over about a tenth of the run so far. `train` does this, and begins with a copy of $\theta_1$.
 
 # %%
 walk = [-3.0]
@@ -292,7 +292,7 @@ assert (1 + n_steps) / (10 + n_steps) < recipe.ema_decay  # d_n < d all along
 # %% [markdown]
 # Sixteen of the digits at all looks, from the same noise each time: above by the raw weights, below by their average. Blots come first, then strokes, then digits.
 #
-# In the panels before, halfway: whose loss is lower? Whose share goes up more steadily? At the end, with a learning rate near 0, the weights hardly move, and both agree.
+# In the panels before, halfway: whose loss is lower? (64 digits are too few to tell their shares apart.) At the end, with a learning rate near 0, both agree.
 
 # %%
 seen = [looks[k] for k in sorted(looks)]
@@ -331,7 +331,7 @@ plots.show(plots.plot_images(many["EMA"][first], n_columns=10, width=9), alt="20
 # %% [markdown]
 # ## Longer: the loss moves little, the digits much
 #
-# A longer run, on all 60,000 digits, its models judged. The *Fréchet distance*: how far samples, as a crowd, lie from real ones. Before 2 million images the learning rate falls to 0, then it is $\eta$ again; the last model is the mean of seven kept since. How far do loss and distance fall? And at 2 million?
+# A longer run, on all 60,000 digits, its models judged. The *Frechet distance*: how far samples, as a crowd, lie from real ones. Before 2 million images the learning rate falls to 0, then it is $\eta$ again; the last model's weights are the mean of seven kept since. How far do loss and distance fall? And at 2 million?
 #
 # The bars are of *our* network: which $t$ does its loss come from?
 
@@ -347,7 +347,7 @@ print({name: f"{change:+.0%}" for name, change in changes.items()})
 assert changes["Frechet distance"] < 2 * changes["loss"] < 0 and (FAST or sum(by_t[:3]) > 0.5)
 
 # %% [markdown]
-# Why? Most of the loss comes from small $t$: only exact grays are left to guess. Which digit it becomes is decided at large $t$ (lesson 07), where little loss lies. The rate's fall lowered the loss alone; the mean of seven, where it is higher, improved samples. Judge samples.
+# Why? Most of the loss comes from small and middle $t$: grays and edges. The digit is decided at large $t$ (lesson 07). As the rate fell, the loss fell and the distance rose; the mean of seven has a higher loss, and better samples. Judge samples.
 #
 # ## On a GPU: an estimate
 #
@@ -371,11 +371,11 @@ for name, peak in {"T4, 8.1 TFLOP/s": 8.1e12, "laptop GPU, 10 TFLOP/s": 10e12}.i
     print(f"estimate, {name}: this lesson's {K * 64:,} images in {fast:.0f} to {slow:.0f} s")
 
 # %% [markdown]
-# *Measured*, on one H100 (`benchmarks/device.py`): 30 updates a second of 64 images, 34 of 512: launching. But 33 ms each, where we assumed 4; its processor was slow.
+# *Measured*, on one H100 (`benchmarks/device.py`): 30 updates a second with 64 images, 34 with 512: launching is the limit. But one took 33 ms, not 4: we left out clipping, AdamW, EMA.
 #
 # ## The same thing in the library
 #
-# You used it: `train(model, diffusion, data, config, state=...)` yields after each update. Here it is in ten lines. After six updates the weights must be equal.
+# You used it: `train(model, diffusion, data, config, state=...)` yields after each update. Here in ten lines: after six updates, equal weights.
 #
 # From a shell: `python -m ddpm_lite train --out runs/mine`; on several GPUs: `accelerate launch -m ddpm_lite train --out runs/mine`.
 

@@ -55,11 +55,11 @@ def mean_algorithm_2(x_t, t, eps_hat):
 # %% [markdown]
 # ## What runs instead
 #
-# Open the code of Ho et al.: that line is not there. It solves $x_t=\sqrt{\bar\alpha_t}\,x_0+\sqrt{1-\bar\alpha_t}\,\epsilon$ for the image, **clips** it to the range of pixels, and puts it into the posterior's mean:
+# Open the code of Ho et al.: that line is not there. It solves $x_t=\sqrt{\bar\alpha_t}\,x_0+\sqrt{1-\bar\alpha_t}\,\epsilon$ for the image, **clips** it to the range of pixels, and puts it into the posterior's mean ($w_0,w_t$: lesson 03's $c_t,d_t$):
 #
 # $$\hat x_0=\frac{x_t-\sqrt{1-\bar\alpha_t}\,\hat\epsilon}{\sqrt{\bar\alpha_t}},\qquad \tilde\mu_t=\underbrace{\frac{\sqrt{\bar\alpha_{t-1}}\,\beta_t}{1-\bar\alpha_t}}_{w_0}\,\hat x_0+\underbrace{\frac{\sqrt{\alpha_t}\,(1-\bar\alpha_{t-1})}{1-\bar\alpha_t}}_{w_t}\,x_t .$$
 #
-# Many have asked why. (Some tutorials run Algorithm 2, and see no harm. Both can be right.) First, **without clipping the two are one**. Put $\hat x_0$ into $\tilde\mu_t$. As $\bar\alpha_t=\alpha_t\bar\alpha_{t-1}$, we have $\sqrt{\bar\alpha_{t-1}}/\sqrt{\bar\alpha_t}=1/\sqrt{\alpha_t}$. In front of $x_t$ stands
+# Many have asked why. First, **without clipping the two are one**. Put $\hat x_0$ into $\tilde\mu_t$. As $\bar\alpha_t=\alpha_t\bar\alpha_{t-1}$, we have $\sqrt{\bar\alpha_{t-1}}/\sqrt{\bar\alpha_t}=1/\sqrt{\alpha_t}$. In front of $x_t$ stands
 #
 # $$\begin{aligned}\frac{\sqrt{\bar\alpha_{t-1}}\,\beta_t}{(1-\bar\alpha_t)\sqrt{\bar\alpha_t}}+\frac{\sqrt{\alpha_t}\,(1-\bar\alpha_{t-1})}{1-\bar\alpha_t}&=\frac{\beta_t+\alpha_t(1-\bar\alpha_{t-1})}{(1-\bar\alpha_t)\sqrt{\alpha_t}}&&\text{(a)}\\&=\frac{1-\alpha_t+\alpha_t-\bar\alpha_t}{(1-\bar\alpha_t)\sqrt{\alpha_t}}=\frac1{\sqrt{\alpha_t}},&&\text{(b)}\end{aligned}$$
 #
@@ -132,9 +132,9 @@ plots.show(figure, alt="Four noises walked back with clipping and without, and t
 #
 # $$\beta_k'=1-\bar\alpha_{\tau_k}/\bar\alpha_{\tau_{k-1}} .$$
 #
-# The network knows its own schedule's clock; for another, we tell it the time of nearest noise (rates are $\cos$ and $\sin$).
+# For another schedule, we tell the network the time at which its own has nearly the same noise rate.
 #
-# Right ends: blue, what a step passes on of an error of 1; orange, of a *clipped* $\hat x_0$, off by at most 2.
+# Right ends, where sampling begins: blue, what a step passes on of an error of 1; orange, of a *clipped* $\hat x_0$.
 
 # %%
 def shorten(n, table=alpha_bar):
@@ -199,7 +199,7 @@ figure = plots.plot_strip({name: torch.stack(row) for name, row in grids.items()
 plots.show(figure, alt="Digits by two schedules; never clipped, cosine, c = 0.8 is noise.")
 
 # %% [markdown]
-# In the short cosine chain the first clip decides at $c=0.8$: a fifth of the noise stays, times 632 (see exercise 4). Else it depends on how a network extrapolates. In the long chain: 32 times; later steps forget.
+# Only cosine with $c=0.8$ fails unclipped: a fifth of the noise stays, times 632 (exercise 4). At $c=1.2$ this network recovers; another might not. In 1000 steps: 32 times; later steps forget.
 #
 # ## Which sigma?
 #
@@ -207,7 +207,7 @@ plots.show(figure, alt="Digits by two schedules; never clipped, cosine, c = 0.8 
 #
 # $$\mathrm E(x_{t-1}\mid x_t)=\sqrt{\alpha_t}\,x_t,\qquad\mathrm{Var}(x_{t-1}\mid x_t)=1-\sqrt{\alpha_t}^{\,2}=\beta_t .$$
 #
-# Both means are $f_tx_t$: $f_t=\sqrt{\alpha_t}$, or $w_t$ for one image, all 0; so $v_{t-1}=f_t^2v_t+\sigma_t^2$. What does a wrong choice do?
+# Let the image be 0, $v_t$ the variance of $x_t$. Both means are $f_tx_t$: $f_t=\sqrt{\alpha_t}$, or $w_t$ for the image; so $v_{t-1}=f_t^2v_t+\sigma_t^2$.
 
 # %%
 from ddpm_lite import GaussianOracle
@@ -241,11 +241,11 @@ figure = plots.plot_sigmas({20: coarse, T: diffusion}, spread)
 plots.show(figure, alt="Each sigma is right for one kind of data; the other errs, in 20 steps.")
 
 # %% [markdown]
-# In long chains the choice hardly matters; in short ones it does. Digits lie in between.
+# A wrong choice shows at every $t$ of short chains; of 1000 steps only near $t=0$. Digits lie in between.
 #
 # ## No noise in the last step
 #
-# At $t=1$, $\bar\alpha_0=1$ and $1-\bar\alpha_1=\beta_1$. So $\tilde\mu_1=\frac{\beta_1}{\beta_1}\hat x_0+0\,x_1=\hat x_0$: the last step returns the network's image, and clipped samples lie in $[-1,1]$ (asserted above). As $\tilde\beta_1=0$, the rule $z=0$ then keeps itself. With $\beta_t$ it needs an `if`, easily forgotten: then samples have grain of standard deviation $\sqrt{\beta_1}$. Compare it with a gray level: why does the bug live long? The picture shows 20 steps, dark grays stretched.
+# At $t=1$, $\bar\alpha_0=1$ and $1-\bar\alpha_1=\beta_1$. So $\tilde\mu_1=\frac{\beta_1}{\beta_1}\hat x_0+0\,x_1=\hat x_0$: the last step returns the network's image, and clipped samples lie in $[-1,1]$ (asserted above). As $\tilde\beta_1=0$, the rule $z=0$ then keeps itself. With $\beta_t$ it needs an `if`, easily forgotten: then samples have grain of standard deviation $\sqrt{\beta_1}$. Why does the bug live long? The picture shows 20 steps, dark grays stretched.
 
 # %%
 verify("w_0, w_t, beta_tilde at t = 1", [1.0, 0, 0], [w_0[1], w_t[1], diffusion.beta_tilde[1]])
@@ -262,7 +262,7 @@ plots.show(figure, alt="Four digits in 20 steps; below, the same with grain from
 #
 # A study behind this page drew many digits in all $T$ steps, by each choice that we met, and noted at each $t$ what $\hat x_0$ was *before* clipping.
 #
-# Left: the share of pixels outside $[-1,1]$. Black is exactly $-1$, so half of all tiny errors count; dashed, errors above 0.1. Middle: the first steps. Right: how far outside. Then look where the chain ends, at $t=1$: which curve is lower? (What has entered each mean before?)
+# Left: the share of pixels outside $[-1,1]$. Black is exactly $-1$, so half of all tiny errors count; dashed, errors above 0.1. Middle: the first steps. Right: how far outside. Then look where the chain ends, at $t=1$: which curve is lower? (One chain clipped before.)
 
 # %%
 from ddpm_lite import pretrained_card
@@ -278,9 +278,9 @@ plots.show(plots.plot_saturation(study), alt="Outside: at T nearly all, later fe
 # %% [markdown]
 # ## Is the result better?
 #
-# *Recognized*: a classifier is more than 90 % sure. *Distance* (Frechet): from the crowd of real digits, in its features; lower is better; as many other real digits have the **floor**. *Haze*: mean gray level (of 255) where no training digit has ink. On black, a clip cuts errors below $-1$, none above: have clipped rows more haze?
+# *Recognized*: a classifier is more than 90 % sure. *Distance* (Frechet): from the crowd of real digits, in its features; lower is better; as many other real digits have the **floor**. *Haze*: mean gray (of 255) where no training digit has ink. On black, a clip cuts errors below $-1$, none above: have clipped rows more haze?
 #
-# All arms used the same noises: compare with the first (last column). Less than twice its error may be chance.
+# All arms used the same noises: compare with the first (last column). A difference below two standard errors may be chance.
 
 # %%
 print(f"{'arm':<27}{'recognized':<16}{'haze':<7}{'distance':<15}minus the first")
@@ -421,7 +421,7 @@ torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=1e-2)
 # ## What we saw
 #
 # - The posterior mean of $\hat x_0$ *is* Algorithm 2, until clipped.
-# - Clipping bounds what a step does wrong. Where one passes on hundreds of times its error, as in a short cosine chain, it can decide; elsewhere the study tells.
+# - Clipping bounds what a step does wrong. Where one passes on hundreds of times its error (short cosine chains), it can decide; elsewhere it adds some haze.
 # - $\beta_t$ or $\tilde\beta_t$: short chains show it; the last step adds none.
 # - Coarse before fine.
 #

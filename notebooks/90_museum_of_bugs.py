@@ -11,7 +11,7 @@
 # - which of them no picture shows
 # - which check catches each
 #
-# **Need:** lessons 02, 03, 06 and 07.
+# **Need:** lessons 00 to 04, 06 and 07.
 #
 # **Minutes:** 60
 
@@ -335,7 +335,7 @@ widgets.scrub(views, labels=labels, value=25, n_columns=4)
 # <details>
 # <summary>The answer</summary>
 #
-# `(0, 1)` pads on the right. The one belongs to the front, as $\bar\alpha_0=1$: `(1, 0)`. As written, entry $T$ is 1, so the first step leaps to $\hat x_0$, without noise; every other entry is $\bar\alpha_t$ for $\bar\alpha_{t-1}$, which makes each mean too large: the walk shrinks by less than it should.
+# `(0, 1)` pads on the right. The one belongs to the front, as $\bar\alpha_0=1$: `(1, 0)`. As written, entry $T$ is 1, so the first step leaps to $\hat x_0$, without noise; every other entry is $\bar\alpha_t$ for $\bar\alpha_{t-1}$, which gives $x_t$ the weight $\sqrt{\alpha_t}$, too much: from $t=35$ down both weights add up to more than 1, and the walk grows.
 #
 # Tables from 0 to $T$ need no padding. Seen: denoising-diffusion-pytorch, issue 18.
 #
@@ -478,7 +478,7 @@ caught(check_steady, looks["as written"], limit)
 # %% [markdown]
 # ## Exhibit 9: Never there
 #
-# DDIM in 50 strides of 20. The loop ends, and there is only noise. Move *to* in the slider: it is the jump that each round makes, in the same loop.
+# DDIM (lesson 00's idea 3: guess $\hat x_0$, put it back at an earlier time, with the noise that explains $x_t$) in 50 strides of 20. The loop ends, and there is only noise. Move *jump*: how far each round of the same loop goes, where 20 is meant.
 
 # %%
 def ddim_9(x, denoiser, stride=20):
@@ -531,7 +531,7 @@ caught(verify, "DDIM, as written", x_0[:1], ddim_9(x_T[:1], one), tol=1e-4)
 # %% [markdown]
 # ## Exhibit 10: The contrary guide
 #
-# Guidance: of eight spots, two carry the label that is asked for. `denoise` may drop the label; `guided_10` wants *more* of the label than there is, by the factor $w$. Move $w$ from 0. (Both denoisers are exact.)
+# Guidance: of eight spots, two carry the label that is asked for. `denoise` may drop the label; `guided_10` goes beyond the labeled answer, by $w$ times its difference from the other. Move $w$ from 0. (Both denoisers are exact.)
 
 # %%
 def denoise(x_t, t, mask):  # as in training: mask = 1 drops the label
@@ -658,7 +658,7 @@ widgets.scrub(walks, labels=labels, title="c", n_columns=2, curve=blue_first(siz
 # <details>
 # <summary>The answer</summary>
 #
-# No `clamp(-1, 1)` on $\hat x_0$. Near $t=T$ it is divided by $\sqrt{\bar\alpha_t}\approx0$, so small errors become large images: saturated, gray or speckled. A good network in a long chain may get away (lesson 07 measures when). In half precision $\bar\alpha_T$ itself becomes 0, and $\hat x_0$ becomes NaN, which no clamp repairs.
+# No `clamp(-1, 1)` on $\hat x_0$. Near $t=T$ it is divided by $\sqrt{\bar\alpha_t}\approx0$, so small errors become large images: saturated, gray or speckled. A good network in a long chain may get away (lesson 07 measures when). In half precision $\bar\alpha_T$ itself becomes 0, and $\hat x_0$ infinite, or NaN where $\hat\epsilon$ is $x_T$; no clamp repairs NaN.
 #
 # Seen: dome272, issues 20 and 33; NaN: denoising-diffusion-pytorch, issues 101 and 191.
 #
@@ -674,9 +674,10 @@ def clipped_mean_12(x_t, t, eps_hat, alpha_bar):
 
 caught(check_clipped_mean, clipped_mean_12)
 half = alpha_bar.half()
-x0_hat = (x_T.half() - (1 - half[T]).sqrt() * x_T.half()) / half[T].sqrt()
-nan = x0_hat.isnan().float().mean()
-print(f"half precision: alpha_bar_T = {half[T]}, NaN in {nan:.0%} of x0_hat")
+eps_hat = (x_T + 0.005 * torch.randn(x_T.shape, generator=generator)).half()  # all but the noise
+x0_hat = (x_T.half() - (1 - half[T]).sqrt() * eps_hat) / half[T].sqrt()
+nan, infinite = x0_hat.isnan().float().mean(), x0_hat.isinf().float().mean()
+print(f"half precision: alpha_bar_T = {half[T]}; x0_hat: {infinite:.0%} infinite, {nan:.0%} NaN")
 
 # %% [markdown]
 # ## The same thing in the library

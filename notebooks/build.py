@@ -1,6 +1,7 @@
 """Build the lessons: from NN_name.py (the source, percent format) to NN_name.ipynb (executed, with outputs).
 
-    python notebooks/build.py build [NAME ...]   execute lessons that changed, and check them (--force: all)
+    python notebooks/build.py build [NAME ...]   execute lessons whose code changed (--force: all), and check them;
+                                                 where only words changed, the outputs stay
     python notebooks/build.py check [NAME ...]   compare each pair; hold lessons to the rules (rules.py)
     python notebooks/build.py stamp              write this address, version and setup cell wherever they stand
     python notebooks/build.py stamp --url URL    set the project's address first (`make address URL=...`)
@@ -73,11 +74,10 @@ def is_current(path: Path) -> bool:
     return built is not None and not rules.check_pair(read_source(path), built) and not rules.check_built(built)
 
 
-def execute(path: Path) -> float:
-    """Execute one lesson in full mode and write it, keeping the ids of its cells; returns the seconds."""
+def read_joined(path: Path) -> Any:
+    """The notebook that a .py describes, with the ids and outputs that the built one has for cells of the same text."""
     import nbformat
     from jupytext.combine import combine_inputs_with_outputs
-    from nbclient import NotebookClient
 
     notebook, old = read_source(path), read_built(path)
     if old is not None:
@@ -85,6 +85,29 @@ def execute(path: Path) -> float:
     notebook.metadata = nbformat.from_dict(KERNEL)
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k in rules.KEPT_METADATA})
+    return notebook
+
+
+def reword(path: Path) -> bool:
+    """Write the words of a lesson whose code was executed as it is; whether it is such a lesson."""
+    import nbformat
+
+    source, built = read_source(path), read_built(path)
+    if built is None or rules.check_built(built):
+        return False
+    codes = [[cell.source for cell in notebook.cells if cell.cell_type == "code"] for notebook in (source, built)]
+    if codes[0] != codes[1]:
+        return False
+    nbformat.write(read_joined(path), path.with_suffix(".ipynb"))
+    return is_current(path)
+
+
+def execute(path: Path) -> float:
+    """Execute one lesson in full mode and write it, keeping the ids of its cells; returns the seconds."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = read_joined(path)
     environment = {k: v for k, v in os.environ.items() if k != "DDPM_LITE_FAST"}
     client = NotebookClient(
         notebook,
@@ -145,6 +168,10 @@ def build(paths: list[Path], force: bool) -> int:
     for path in paths:
         if not force and is_current(path):
             print(f"{path.stem}: nothing changed")
+            continue
+        if not force and reword(path):
+            print(f"{path.stem}: new words, the same code; its outputs stay")
+            count += report(path, check(path))
             continue
         print(f"{path.stem}: running ...", flush=True)
         try:

@@ -82,6 +82,25 @@ def test_build_keeps_ids_and_changes_nothing_the_second_time(
     assert again.cells[0].outputs[0].text == "two 3\n"
 
 
+def test_new_words_keep_the_outputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "01_tiny.py"
+    path.write_text("# %% [markdown]\n# Old.\n\n" + TINY)
+    build.execute(path)
+    built = build.read_built(path)
+    built.cells[1].outputs[0].text = "as it was\n"  # so that a second execution would be seen
+    nbformat.write(built, path.with_suffix(".ipynb"))
+
+    path.write_text("# %% [markdown]\n# New.\n\n# %% [markdown]\n# More.\n\n" + TINY)
+    build.build([path], force=False)
+    again = build.read_built(path)
+    assert "01_tiny: new words" in capsys.readouterr().out and build.is_current(path)
+    assert [cell.source for cell in again.cells[:2]] == ["New.", "More."]
+    assert again.cells[2].outputs[0].text == "as it was\n" and again.cells[2].id == built.cells[1].id
+
+    path.write_text(TINY.replace("two", "2"))
+    assert not build.reword(path), "code that changed is executed"
+
+
 def test_what_a_build_stores_of_outputs() -> None:
     def stream(name: str, text: str) -> nbformat.NotebookNode:
         return nbformat.v4.new_output("stream", name=name, text=text)

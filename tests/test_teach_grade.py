@@ -9,15 +9,17 @@ import re
 import shutil
 import sys
 import time
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
 from classroom import students
-from ddpm_lite.teach import grade
+from ddpm_lite.teach import book, grade
 from ddpm_lite.teach.__main__ import main
 from ddpm_lite.teach.release import SOURCES
+from ddpm_lite.teach.results import NO_SET, Result
+from ddpm_lite.teach.submissions import Submission
 
 HERE = Path(__file__).parent / "classroom"
 pytestmark = [
@@ -198,3 +200,21 @@ def test_a_set_is_released_and_its_solutions_get_full_marks(name: str, tmp_path:
     got = scores(to)
     assert got["solver"]["total"] == got["solver"]["max"] != "0"
     assert got["stub"]["total"] == "0" and not got["stub"]["problem"]
+
+
+def test_one_table_holds_the_homework_of_a_term(tmp_path: Path) -> None:
+    def result(student: str, of_set: str, points: dict[int, float], problem: str = "") -> Result:
+        one, problems = Submission(PurePosixPath("x"), student=student), [problem] if problem else []
+        return Result(one, of_set, points, problems=problems, maximum=float(len(points)))
+
+    book.write_grades(tmp_path, [result("ann", "03", {1: 1.0, 2: 0.5}), result("bo", "03", {}, "no notebook")])
+    book.write_grades(tmp_path, [result("ann", "01", {1: 1.0, 10: 1.0, 2: 0.0}), result("bo", NO_SET, {})])
+    book.write_grades(tmp_path, [result("ann", "03", {1: 1.0, 2: 1.0}), result("bo", "03", {1: 0.0, 2: 1.0})])
+    lines = (tmp_path / "grades.csv").read_text("utf-8").splitlines()
+    assert lines == [
+        "student,id,key,set,1,2,10,total,max,late,problem",
+        "ann,,ann,01,1,0,1,2,3,no,",
+        "ann,,ann,03,1,1,,2,2,no,",
+        "bo,,bo,03,0,1,,1,2,no,",
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["grades.csv"]

@@ -225,10 +225,38 @@ def test_bombs_are_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "fay.ipynb").write_bytes(bytes(200_000))
     (tmp_path / "link.ipynb").symlink_to("/etc/passwd")
     found = {one.student: one for one in submissions.collect(tmp_path)}
-    assert set(found) == {"ann", "bo", "cy", "di", "ed", "fay"}
-    wanted = {"ann": "too large", "bo": "3 zips deep", "cy": "more than 20 files", "fay": "too large"}
+    assert set(found) == {"ann", "bo", "cy", "di", "ed", "fay", "link"}
+    wanted = {"ann": "too large", "bo": "3 zips deep", "cy": "more than 20 files", "fay": "too large", "link": "a link"}
     for name, one in found.items():
         assert one.data is None and wanted.get(name, "cannot be read") in one.problem, one
+
+
+def test_no_student_vanishes(tmp_path: Path) -> None:
+    """Whoever handed in nothing that can be graded has a line too, which says why; for others nothing is added."""
+    link = io.BytesIO()
+    with zipfile.ZipFile(link, "w") as archive:
+        member = zipfile.ZipInfo("hw.ipynb")
+        member.external_attr = 0o120777 << 16
+        archive.writestr(member, "/etc/passwd")
+    files = {
+        "1_assignsubmission_file_/hw.zip": link.getvalue(),
+        "2_assignsubmission_file_/hw.zip": packed({}),
+        "3_assignsubmission_file_/hw.zip": packed({".ipynb_checkpoints/hw.ipynb": b"x"}),
+        "4_assignsubmission_file_/.ipynb_checkpoints/hw.ipynb": b"x",
+        "5_assignsubmission_file_/.hidden/hw.ipynb": b"x",
+        "5_assignsubmission_file_/hw.ipynb": b"x",
+        "5_assignsubmission_file_/hw.zip": packed({}),
+    }
+    files = {f"S_{name}": data for name, data in files.items()} | {".DS_Store": b"x"}
+    for name, data in files.items():
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(data)
+    (tmp_path / "all.zip").write_bytes(packed(files))
+    why = {"1": "hw.ipynb is a link", "2": "hw.zip holds no file", "3": "hw.zip holds no file", "5": ""}
+    for path in ("in", "all.zip"):
+        found = submissions.collect(tmp_path / path)
+        assert {one.id: one.problem for one in found} == why | {"4": "only hidden files"}
+        assert len(found) == 5
 
 
 def test_keys_of_students_are_different_and_safe() -> None:

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checkpoints import write_file
 from .release import convert, gradebook
+from .results import NO_SET
 from .sets import HIDDEN, ExerciseSet
 from .submissions import printable
 
@@ -80,18 +82,34 @@ def _graded(exercises: ExerciseSet, result: Result) -> dict[str, Any]:
 
 
 def write_grades(course: Path, results: Sequence[Result]) -> Path:
-    """Write grades.csv: student, id, key, set, points of exercise 1, 2, ..., total, max, late, problem."""
-    numbers = sorted({number for result in results for number in result.points})
-    path = course / "grades.csv"
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["student", "id", "key", "set", *numbers, "total", "max", "late", "problem"])
-        for result in results:
-            one = result.submission
-            points = [f"{result.points.get(n, 0.0):g}" for n in numbers]
-            total, late = f"{sum(result.points.values()):g}", "yes" if result.late else "no"
-            row = [one.student, one.id, one.key, result.set, *points, total, f"{result.maximum:g}", late]
-            writer.writerow([*map(_cell, row), _cell("; ".join(result.problems))])
+    """Write grades.csv: student, id, key, set, points of exercise 1, 2, ..., total, max, late, problem.
+
+    Lines of sets that are not among the results stay: one table holds the homework of a term.
+    """
+    path, sets, keys = course / "grades.csv", {r.set for r in results}, {r.submission.key for r in results}
+    rows: list[dict[str, str]] = []
+    if path.exists():
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file, restval="") if row.get("set") not in {None, *sets}]
+        rows = [row for row in rows if row["set"] != NO_SET or row.get("key") not in keys]
+    for result in results:
+        one, of_set = result.submission, {n for other in results if other.set == result.set for n in other.points}
+        row = {"student": one.student, "id": one.id, "key": one.key, "set": result.set}
+        row |= {f"{n}": f"{result.points.get(n, 0.0):g}" for n in of_set}
+        row |= {"total": f"{sum(result.points.values()):g}", "max": f"{result.maximum:g}"}
+        row |= {"late": "yes" if result.late else "no", "problem": "; ".join(result.problems)}
+        rows.append({name: _cell(text) for name, text in row.items()})
+    rows.sort(key=lambda row: row["set"])
+    numbers = sorted({name for row in rows for name in row if name and name.isdigit()}, key=int)
+
+    def write(name: str) -> None:
+        with open(name, "w", encoding="utf-8", newline="") as file:
+            header = ["student", "id", "key", "set", *numbers, "total", "max", "late", "problem"]
+            writer = csv.DictWriter(file, header, restval="", extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+
+    write_file(path, write)
     return path
 
 

@@ -12,7 +12,8 @@ from .judge import Verdict
 from .sets import ExerciseSet
 from .submissions import Submission, printable
 
-__all__ = ["Result", "named", "sort_out"]
+__all__ = ["NO_SET", "Result", "named", "sort_out"]
+NO_SET = "?"  # of a file that answers none, where the others answer several
 
 
 @dataclass
@@ -38,7 +39,7 @@ def sort_out(
     found: dict[tuple[str, str], list[tuple[Result, dict[str, Any]]]] = {}
     lost: list[Result] = []
     for one in submissions:
-        result = Result(one, sets[0].name if len(sets) == 1 else "?", problems=[one.problem] if one.problem else [])
+        result = Result(one, sets[0].name if len(sets) == 1 else NO_SET, problems=[one.problem] if one.problem else [])
         if one.data is None:
             lost.append(result)
             continue
@@ -66,7 +67,10 @@ def sort_out(
         todo.append(files[-1])
     graded = {key for key, _ in found}
     lost = [result for result in lost if result.submission.key not in graded]
+    answered = {name for _, name in found}
     for result in lost:
+        if result.set == NO_SET and len(answered) == 1:  # the homework that the others did
+            (result.set,) = answered
         maximum = [sum(e.points for e in one.exercises) for one in sets if one.name == result.set]
         result.maximum = sum(maximum)
     return todo, lost

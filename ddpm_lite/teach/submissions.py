@@ -75,7 +75,7 @@ def collect(folder: Path) -> list[Submission]:
         students.setdefault((one.student, one.id), []).append(one)
     chosen = []
     for files in students.values():
-        chosen += [one for one in files if one.is_notebook] or files[:1]
+        chosen += [one for one in files if one.is_notebook] or sorted(files, key=lambda one: one.path.name == "?")[:1]
     return sorted(chosen, key=lambda one: (one.student, one.id, str(one.path)))
 
 
@@ -108,7 +108,13 @@ def _name_owners(submissions: Sequence[Submission]) -> None:
 def _files(folder: Path) -> Iterator[Submission]:
     for path in sorted(folder.rglob("*")):
         inside = PurePosixPath(path.relative_to(folder).as_posix())
-        if path.is_symlink() or not path.is_file() or _skipped(inside):
+        if _skipped(inside):
+            yield from _hidden(inside, PurePosixPath())
+            continue
+        if path.is_symlink():
+            yield Submission(inside, problem=f"{path.name} is a link")
+            continue
+        if not path.is_file():
             continue
         stamps = ((len(inside.parts), datetime.datetime.fromtimestamp(path.stat().st_mtime)),)
         if path.suffix.lower() == ".zip":
@@ -137,11 +143,16 @@ def _zipped(
             members = archive.infolist()
             if len(members) > MEMBERS:
                 raise ValueError(f"more than {MEMBERS} files")
+            found = False
             for member in members:
                 inside = PurePosixPath(member.filename.replace("\\", "/"))
-                if member.is_dir() or stat.S_ISLNK(member.external_attr >> 16) or _skipped(inside):
-                    continue
-                yield from _member(archive, member, Submission(root, stamps=stamps), left, depth)
+                if _skipped(inside):
+                    yield from _hidden(inside, root)
+                elif not member.is_dir():
+                    found = True
+                    yield from _member(archive, member, Submission(root, stamps=stamps), left, depth)
+            if not found and root.parts:
+                yield Submission(root / "?", stamps=stamps, problem=f"{root.name} holds no file")
     except Exception as error:  # zlib.error, BadZipFile, RuntimeError for a password, ...: a zip may hold anything
         yield Submission(root / "?", stamps=stamps, problem=f"{root.name or 'the zip'} cannot be read: {error}")
 
@@ -160,6 +171,8 @@ def _member(
         when = None
     one.stamps = (*around.stamps, (len(one.path.parts), when))
     nested = inside.suffix.lower() == ".zip"
+    if not one.problem and stat.S_ISLNK(member.external_attr >> 16):
+        one.problem = f"{inside.name} is a link"
     if not one.problem and not nested and not one.is_notebook:
         one.problem = f"{inside.name} is no notebook (.ipynb)"
     if not one.problem:
@@ -181,6 +194,14 @@ def _member(
 def printable(text: str, keep: str = "") -> str:
     """A stranger's words without what moves a terminal's cursor or is no character; ``keep``: but for these."""
     return "".join(c if c.isprintable() or c in keep else " " if c.isspace() else "?" for c in text)
+
+
+def _hidden(inside: PurePosixPath, root: PurePosixPath) -> Iterator[Submission]:
+    """What stands for hidden files in a folder that Moodle made: its student may have handed in nothing else."""
+    for i, part in enumerate(inside.parts):
+        if MOODLE.match(part) and not _skipped(PurePosixPath(*inside.parts[: i + 1])):
+            yield Submission(root.joinpath(*inside.parts[: i + 1], "?"), problem="only hidden files")
+            return
 
 
 def _skipped(inside: PurePosixPath) -> bool:

@@ -71,7 +71,7 @@ check_turn_the_hands(turn_the_hands)
 # %% [markdown]
 # ### Exercise 2: Count the weights of a block (medium, 10 minutes)
 #
-# How many parameters has a `ResidualBlock` from `c_in` to `c_out` channels, with a time vector of `D` numbers? Two norms (a factor and a shift a channel), two $3\times3$ convolutions, the linear layer that makes scale *and* shift, and, only if `c_in` differs from `c_out`, a $1\times1$ convolution. Mind the biases.
+# How many parameters does a `ResidualBlock` from `c_in` to `c_out` channels have, with a time vector of `D` numbers? Two norms (a factor and a shift a channel), two $3\times3$ convolutions, the linear layer that makes scale *and* shift, and, only if `c_in` differs from `c_out`, a $1\times1$ convolution. Mind the biases.
 #
 # *Practises: counting parameters; which layer sees how many channels.*
 #

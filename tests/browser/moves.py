@@ -30,8 +30,10 @@ SCRIPT = """() => {
     }
     return draw.call(this, sheet, x, y, ...rest);
   };
-  const press = (handle, key) =>
-    handle.dispatchEvent(new KeyboardEvent('keydown', { key, code: key, bubbles: true }));
+  const press = (handle, key) => { // ipywidgets 7 reads the code, 8 the name
+    const keyCode = { ArrowLeft: 37, ArrowRight: 39 }[key];
+    handle.dispatchEvent(new KeyboardEvent('keydown', { key, code: key, keyCode, bubbles: true }));
+  };
   const frame = () => new Promise(requestAnimationFrame);
   const still = async (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   window.snapshot = (box) => {

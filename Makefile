@@ -1,5 +1,5 @@
 # make lab       set up what the lessons need, open JupyterLab on the first one        LAB_ARGS="--no-browser --port=8890"
-# make test      set up what the tests need, run everything that is tested             TEST_ARGS="-k data -x"
+# make test      set up what the tests need, run ruff, mypy and pytest                 TEST_ARGS="-k data -x"
 # make test-browser       move every slider of every lesson in JupyterLab, and write the table of what was measured
 # make lessons   execute the lessons whose source changed, bring the README's table up to date
 # make exercises build the student files of the exercises from their sources, and what lessons share with them

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
+import re
 import shlex
 import sys
 import warnings
@@ -106,7 +108,7 @@ def train_command(args: argparse.Namespace) -> None:
     from tqdm.auto import tqdm
 
     from ._validate import check_int
-    from .checkpoints import machine, save_checkpoint
+    from .checkpoints import machine, read_card, read_tensors, save_checkpoint
     from .data import mnist
     from .diffusion import GaussianDiffusion
     from .schedules import beta_schedule
@@ -123,14 +125,13 @@ def train_command(args: argparse.Namespace) -> None:
         model = UNet(**{name: getattr(args, name) for name in architecture})
     data = mnist("train", name=args.data, full=not args.subset, fallback=args.data == "mnist")
     args.out.mkdir(parents=True, exist_ok=True)
-    history = args.out / "history.csv"
+    history, state = args.out / "history.csv", args.out / "state.safetensors"
     losses: list[float] = []
     bar: Any = None
     last = None
 
     def save(name: str, step: TrainStep) -> Path:
-        rows = [line.split(",") for line in history.read_text("utf-8").splitlines()[1:]]
-        tail = [float(row[2]) for row in rows[-10:]]
+        tail = [float(row.split(",")[2]) for row in _rows(history)[-10:]]
         card = {
             "schedule": {"name": args.schedule, "T": args.T},
             "data": f"{data.name}, {data.source}, {len(data):,} images",
@@ -143,11 +144,15 @@ def train_command(args: argparse.Namespace) -> None:
         }
         return save_checkpoint(args.out / name, step.ema, diffusion, card)
 
-    for last in train(model, diffusion, data, config, state=args.out / "state.safetensors"):
-        main = not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+    def is_main() -> bool:
+        return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+
+    for last in train(model, diffusion, data, config, state=state):
+        main = is_main()
         if bar is None:
             bar = tqdm(total=config.n_steps, initial=last.step - 1, unit="step", disable=not main)
-            _cut_history(history, last.step - 1)
+            if main:
+                _cut_history(history, last.step - 1)
         losses.append(last.loss)
         bar.update()
         if main and (last.step % 100 == 0 or last.step == config.n_steps):
@@ -159,18 +164,33 @@ def train_command(args: argparse.Namespace) -> None:
                 file.write(f"{last.step},{images},{mean:.5f},{last.lr:.3g},{last.seconds:.0f}\n")
         if main and args.keep_every and last.step % args.keep_every == 0:
             save(f"step-{last.step:06}.safetensors", last)
-    if last is None:
-        sys.exit(f"{args.out} holds this run already, all {config.n_steps} steps; raise --n-steps to go on")
-    bar.close()
-    if main:
+    if bar is not None:
+        bar.close()
+    if last is None and is_main():  # the state is complete, but the model may not have been written
+        written = args.out / "model.safetensors"
+        if written.exists() and read_card(written).get("training", {}).get("step", 0) >= config.n_steps:
+            sys.exit(f"{args.out} holds this run already, all {config.n_steps} steps; raise --n-steps to go on")
+        tensors, card = read_tensors(state)
+        model.load_state_dict({k[11:]: v for k, v in tensors.items() if k.startswith("ema.module.")})
+        last = TrainStep(card["step"], math.nan, 0.0, math.nan, card["seconds"], model, model)
+    if last is not None and is_main():
         print(f"wrote {save('model.safetensors', last)}")
 
 
 def _cut_history(path: Path, step: int) -> None:
-    """Drop the lines after ``step``, which a resumed run is about to make again."""
-    lines = path.read_text("utf-8").splitlines() if path.exists() and step else ["step,images,loss,lr,seconds"]
-    kept = [lines[0], *(line for line in lines[1:] if int(line.split(",")[0]) <= step)]
-    path.write_text("\n".join(kept) + "\n", "utf-8")
+    """Drop the lines after ``step``, which a resumed run is about to make again, and what a kill left of a line."""
+    from .checkpoints import write_file
+
+    kept = [row for row in _rows(path) if int(row.split(",")[0]) <= step]
+    text = "\n".join(["step,images,loss,lr,seconds", *kept]) + "\n"
+    write_file(path, lambda name: Path(name).write_text(text, "utf-8"))
+
+
+def _rows(path: Path) -> list[str]:
+    """The whole lines of a history: five numbers each, and the end of the line."""
+    number = r"\d+(?:\.\d+)?(?:e[+-]\d+)?"
+    text = path.read_text("utf-8", errors="replace") if path.exists() else ""
+    return re.findall(rf"^(\d+,\d+,{number},{number},\d+)\n", text, re.MULTILINE)
 
 
 def average_command(args: argparse.Namespace) -> None:

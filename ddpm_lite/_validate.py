@@ -37,7 +37,7 @@ def check_int(name: str, value: Any, low: int, high: int | None = None) -> int:
 def check_float(name: str, value: Any, low: float, high: float, *, open_low: bool = False) -> float:
     """Return ``value`` as a float in [low, high] ((low, high] if ``open_low``), else raise."""
     try:
-        number = float(value)
+        number = float("no number" if isinstance(value, str) else value)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number, got {type(value).__name__}") from None
     if not (low < number <= high if open_low else low <= number <= high):
@@ -46,10 +46,12 @@ def check_float(name: str, value: Any, low: float, high: float, *, open_low: boo
     return number
 
 
-def check_tensor(name: str, x: Any, *, like: Tensor | None = None, like_name: str = "x_t") -> Tensor:
+def check_tensor(
+    name: str, x: Any, *, like: Tensor | None = None, like_name: str = "x_t", finite: bool = True
+) -> Tensor:
     """Return ``x`` if it is a finite floating-point tensor (of the shape of ``like``, if given), else raise.
 
-    The values are looked at on the CPU only: on a GPU that would stall the queue.
+    The values are looked at on the CPU only, since on a GPU that would stall the queue, and not without ``finite``.
     """
     if not isinstance(x, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor, got {type(x).__name__}")
@@ -59,7 +61,7 @@ def check_tensor(name: str, x: Any, *, like: Tensor | None = None, like_name: st
         raise ValueError(f"{name} must have a batch dimension first, got a single number")
     if like is not None and x.shape != like.shape:
         raise ValueError(f"{name} must have the shape of {like_name}, {_shape(like)}, got {_shape(x)}")
-    if x.device.type == "cpu" and not bool(x.isfinite().all()):
+    if finite and x.device.type == "cpu" and not bool(x.isfinite().all()):
         raise ValueError(f"{name} contains NaN or infinite values")
     return x
 
@@ -80,6 +82,14 @@ def check_t(t: Any, batch: int, T: int, device: torch.device, *, low: int = 1) -
     if t.device.type == "cpu" and batch and not low <= int(t.min()) <= int(t.max()) <= T:
         raise ValueError(f"t must lie in {low}..{T}, got values from {int(t.min())} to {int(t.max())}")
     return t.to(device)
+
+
+def check_generator(generator: Any) -> torch.Generator:
+    """Return ``generator`` if it is a torch.Generator, else raise TypeError."""
+    if not isinstance(generator, torch.Generator):
+        wanted = "a torch.Generator, such as torch.Generator().manual_seed(0)"
+        raise TypeError(f"generator must be {wanted}, got {type(generator).__name__}")
+    return generator
 
 
 def check_numbers(**arguments: Any) -> None:

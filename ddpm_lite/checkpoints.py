@@ -39,16 +39,17 @@ def save_checkpoint(
 ) -> Path:
     """Write ``model`` and ``diffusion`` to PATH.safetensors, and its card to PATH.json; return the first path.
 
-    model: a ``UNet`` or ``MLPDenoiser``; card: what else to note, must fit into JSON.
-    Raises: TypeError for another kind of model or a card that is no JSON. A failure leaves what was there before.
+    model: a ``UNet`` or ``MLPDenoiser``; card: what else to note, a dict that fits into JSON. Its architecture, T,
+    format and sha256 are those of what is written, whatever it says.
+    Raises: TypeError for another kind of model or of card. A failure leaves what was there before.
     """
     kind = type(model).__name__
     if not isinstance(model, UNet | MLPDenoiser):
         raise TypeError(f"model must be one of {', '.join(ARCHITECTURES)}, got {kind}")
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors["beta"] = diffusion.schedule
-    header = {"architecture": {"name": kind, **model.config}, "T": diffusion.T, **(card or {})}
-    return _write(_with_suffix(path), tensors, header)
+    known = {"architecture": {"name": kind, **model.config}, "T": diffusion.T}
+    return _write(_with_suffix(path), tensors, known | _checked(card) | known)
 
 
 def average_checkpoints(paths: Sequence[str | Path], out: str | Path, card: dict[str, Any] | None = None) -> Path:
@@ -62,7 +63,7 @@ def average_checkpoints(paths: Sequence[str | Path], out: str | Path, card: dict
     """
     if len(paths) < 2:
         raise ValueError(f"paths must name two checkpoints at least, got {len(paths)}")
-    parts = [read_tensors(_with_suffix(path)) for path in paths]
+    parts = [_read_model(_with_suffix(path)) for path in paths]
     tensors, last = dict(parts[-1][0]), parts[-1][1]
     for path, (theirs, their_card) in zip(paths, parts, strict=True):
         for name in ("architecture", "schedule", "data"):
@@ -73,15 +74,22 @@ def average_checkpoints(paths: Sequence[str | Path], out: str | Path, card: dict
     for name in tensors:
         if name != "beta":
             tensors[name] = torch.stack([theirs[name].double() for theirs, _ in parts]).mean(0).to(tensors[name].dtype)
-    made = {"averaged": [{"file": Path(p).name, "sha256": c["sha256"]} for p, (_, c) in zip(paths, parts, strict=True)]}
-    return _write(_with_suffix(out), tensors, {**last, **made, **(card or {})})
+    known: dict[str, Any] = {name: last[name] for name in ("architecture", "T") if name in last}
+    known["averaged"] = [{"file": Path(p).name, "sha256": c["sha256"]} for p, (_, c) in zip(paths, parts, strict=True)]
+    return _write(_with_suffix(out), tensors, last | _checked(card) | known)
 
 
 def add_to_card(path: str | Path, metrics: dict[str, Any]) -> None:
     """Add ``metrics`` to the card of a checkpoint, a shipped one by its name. Raises: as ``load_checkpoint``."""
     path = _pretrained_path(str(path)) if path in PRETRAINED else _with_suffix(path)
-    tensors, card = read_tensors(path)
+    tensors, card = _read_model(path)
     _write(path, tensors, {**card, "metrics": {**card.get("metrics", {}), **metrics}})
+
+
+def _checked(card: Any) -> dict[str, Any]:
+    if not isinstance(card, dict | None):
+        raise TypeError(f"card must be a dict, got {type(card).__name__}")
+    return card or {}
 
 
 def _write(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> Path:
@@ -95,18 +103,32 @@ def load_checkpoint(
 ) -> tuple[UNet | MLPDenoiser, GaussianDiffusion]:
     """Read a model, in evaluation mode, and its diffusion from a file that ``save_checkpoint`` wrote.
 
-    Raises: FileNotFoundError; CheckpointError if the file is damaged, foreign, or of a later format.
+    Raises: FileNotFoundError; CheckpointError if the file is damaged, foreign, a run's state, or of a later format.
     """
-    tensors, card = read_tensors(_with_suffix(path))
+    tensors, card = _read_model(_with_suffix(path))
     try:
+        for name, tensor in tensors.items():
+            if name != "beta" and not name.startswith("model."):
+                raise ValueError(f"nothing is known of a tensor {name}")
+            if not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
+                raise ValueError(f"{name} must hold finite floating-point numbers")
         config = dict(card["architecture"])
         model = ARCHITECTURES[check_choice("architecture", config.pop("name"), ARCHITECTURES)](**config)
         model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
         diffusion = GaussianDiffusion(tensors["beta"])
+        if card.get("T", diffusion.T) != diffusion.T:
+            raise ValueError(f"T is {card['T']} on the card, but there are {diffusion.T} betas")
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(f"{path} does not fit this version of ddpm_lite: {reason}") from error
     return model.to(device).eval(), diffusion.to(device)
+
+
+def _read_model(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    tensors, card = read_tensors(path)
+    if "ema.n_averaged" in tensors:
+        raise CheckpointError(f"{path} is the state of a training run, not a model; use model.safetensors beside it")
+    return tensors, card
 
 
 def load_pretrained(name: str = "mnist", *, device: str | torch.device = "cpu") -> tuple[UNet, GaussianDiffusion]:
@@ -148,7 +170,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) 
     from safetensors.torch import save_file
 
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    card = {"format": FORMAT, **card, "sha256": _digest(tensors)}
+    card = {"format": FORMAT} | card | {"format": FORMAT, "sha256": _digest(tensors)}
     text = _dumps(card)
     write_file(path, lambda f: save_file(tensors, f, {"format": "pt", "card": text}))
 
@@ -182,6 +204,8 @@ def write_file(path: Path, write: Callable[[str], Any]) -> None:
 
 def _with_suffix(path: str | Path) -> Path:
     path = Path(path)
+    if path.name in ("", ".."):
+        raise ValueError(f"path must name a file, got {str(path)!r}")
     return path if path.suffix == ".safetensors" else path.with_name(path.name + ".safetensors")
 
 

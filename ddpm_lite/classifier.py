@@ -128,7 +128,7 @@ def features_and_p(images: Tensor, classifier: Classifier | None = None) -> tupl
 
 def check_images(name: str, x: Tensor) -> Tensor:
     """Return ``x`` if it is finite and (B, 1, 28, 28) with B >= 1, else raise TypeError or ValueError."""
-    if check_tensor(name, x).shape[1:] != (1, 28, 28) or not len(x):
+    if check_tensor(name, check_tensor(name, x).cpu()).shape[1:] != (1, 28, 28) or not len(x):  # NaN on a GPU, too
         raise ValueError(f"{name} must be images of shape (B, 1, 28, 28), got {tuple(x.shape)}")
     return x
 

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from . import mnist_files
-from ._validate import check_choice, check_int
+from ._validate import check_choice, check_generator, check_int
 from .mnist_files import DataError, DataFallbackWarning
-from .toys import GaussianMixture, check_generator, toy
+from .toys import GaussianMixture, toy
 
 __all__ = [
     "DataError",

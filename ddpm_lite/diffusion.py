@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._validate import check_choice, check_t, check_tensor
+from ._validate import check_choice, check_generator, check_t, check_tensor
 from .likelihood import discretized_log_likelihood, gaussian_kl
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
@@ -176,15 +176,16 @@ class GaussianDiffusion(nn.Module):
         ``L_simple = E |eps - eps_theta(sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps, t)|^2, t ~ U{1..T}``, eq. 14.
 
         x_0: (B, ...); t: int or (B,), eps: as x_0; each is drawn with ``generator`` if None. Returns: a scalar, 1 for a
-        model that always answers 0.
+        model that always answers 0. Raises: as ``q_sample``; for no image, or an answer not of the shape of x_t.
         """
-        check_tensor("x_0", x_0)
+        if not check_tensor("x_0", x_0).numel():
+            raise ValueError(f"x_0 must hold one image at least, got shape {tuple(x_0.shape)}")
         if t is None:
             t = torch.randint(1, self.T + 1, (len(x_0),), generator=generator, device=_device(generator, x_0))
         t = check_t(t, len(x_0), self.T, x_0.device)
         eps = randn_like(x_0, generator) if eps is None else eps
         x_t = self.q_sample(x_0, t, eps)
-        return F.mse_loss(model(x_t, t), eps)
+        return F.mse_loss(check_tensor("eps_hat", model(x_t, t), like=x_t, finite=False), eps)
 
     @torch.no_grad()
     def bound_terms(
@@ -238,4 +239,4 @@ def randn_like(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
 
 
 def _device(generator: torch.Generator | None, x: Tensor) -> torch.device:
-    return generator.device if generator is not None else x.device
+    return x.device if generator is None else check_generator(generator).device

@@ -61,7 +61,9 @@ def frechet_distance(a: Tensor, b: Tensor, classifier: Classifier | None = None)
     metric = FrechetInceptionDistance(feature=given).set_dtype(torch.float64)
     metric.update(a, real=True)
     metric.update(b, real=False)
-    return max(0.0, float(metric.compute()))  # rounding leaves -1e-12 for equal sets
+    if not math.isfinite(distance := float(metric.compute())):
+        raise ValueError(f"a and b must have finite means and covariances, but their distance is {distance}")
+    return max(0.0, distance)  # rounding leaves -1e-12 for equal sets
 
 
 def real_features(
@@ -197,7 +199,7 @@ def _as_features(name: str, x: Tensor, classifier: Classifier | None) -> Tensor:
         x = features_and_p(check_images(name, x), classifier)[0]
     if x.ndim != 2 or len(x) < 2:
         raise ValueError(f"{name} must be (N, 1, 28, 28) or (N, D) with N >= 2, got {tuple(x.shape)}")
-    return x.detach().cpu().double()
+    return check_tensor(name, x.detach().cpu().double())
 
 
 def _shares(p: Tensor, threshold: float) -> dict[str, Any]:
@@ -248,6 +250,6 @@ def score(argv: Sequence[str]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     try:
-        sys.stdout.write(json.dumps(score(sys.argv[1:]), indent=2) + "\n")
+        sys.stdout.write(json.dumps(score(sys.argv[1:]), indent=2, allow_nan=False) + "\n")
     except (ValueError, TypeError, OSError, RuntimeError) as error:
         sys.exit(f"error: {error}")

@@ -38,9 +38,8 @@ def load_state(
     tensors, card = read_tensors(path)
     if card.get("kind") != "training state":
         raise CheckpointError(f"state: {path} holds a model, not a run; name another file")
-    other = card["recipe"]
-    if other != recipe:
-        differs = [f"{k}={other.get(k)!r} there, {v!r} here" for k, v in recipe.items() if other.get(k) != v]
+    other = card["recipe"].items()  # an old state knows fewer keys
+    if differs := [f"{k}={v!r} there, {recipe.get(k)!r} here" for k, v in other if recipe.get(k) != v]:
         raise CheckpointError(
             f"state: {path} is of a run with another recipe ({'; '.join(differs)}); name another file"
         )

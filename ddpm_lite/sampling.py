@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ._validate import check_choice, check_float, check_int, check_tensor
+from ._validate import check_choice, check_float, check_generator, check_int, check_tensor
 from .diffusion import SIGMAS, Denoiser, GaussianDiffusion, randn_like
 
 
@@ -188,6 +188,8 @@ def _start(
 ) -> Tensor:
     """x_T as given or drawn from N(0, I), on the diffusion's device."""
     like = torch.empty(_check_shape(shape), dtype=diffusion.beta.dtype, device=diffusion.beta.device)
+    if generator is not None:
+        check_generator(generator)
     if x_T is None:
         return randn_like(like, generator)
     return check_tensor("x_T", x_T, like=like, like_name="shape").to(like)

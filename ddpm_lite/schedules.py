@@ -72,7 +72,7 @@ def sigmoid_beta_schedule(
     A smaller ``tau`` makes the fall steeper; beta_t is cut at ``beta_max``.
 
     Returns: (T,) float64, dimensionless.
-    Raises: ValueError if end <= start, or tau or beta_max leaves its range.
+    Raises: ValueError if end <= start, tau or beta_max leaves its range, or S is too flat or too steep for float64.
     Source: Jabri et al. 2022 (arXiv 2212.11972), algorithm 2; Chen 2023 (arXiv 2301.10972), section 2.2.
     """
     T = check_int("T", T, 1)
@@ -82,7 +82,11 @@ def sigmoid_beta_schedule(
         raise ValueError(f"end must be above start = {start:g}, got {end:g}")
     time = torch.arange(T + 1, dtype=torch.float64) / T
     level = torch.sigmoid((start + time * (end - start)) / tau)
-    return _beta_from_alpha_bar(level[-1] - level, beta_max)
+    beta = _beta_from_alpha_bar(level[-1] - level, beta_max)
+    if not bool(((beta > 0) & (beta < 1)).all()):
+        got = f"start = {start:g}, end = {end:g}, tau = {tau:g}"
+        raise ValueError(f"start, end and tau must give betas in (0, 1), but the sigmoid is flat somewhere at {got}")
+    return beta
 
 
 def _beta_from_alpha_bar(alpha_bar: Tensor, beta_max: float) -> Tensor:

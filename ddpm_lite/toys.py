@@ -11,17 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._validate import check_choice, check_float, check_int, check_tensor
+from ._validate import check_choice, check_float, check_generator, check_int, check_tensor
 
 TOYS = ("swiss_roll", "moons", "gaussian_mixture")
-
-
-def check_generator(generator: Any) -> torch.Generator:
-    """Return ``generator`` if it is a torch.Generator, else raise TypeError."""
-    if not isinstance(generator, torch.Generator):
-        wanted = "a torch.Generator, such as torch.Generator().manual_seed(0)"
-        raise TypeError(f"generator must be {wanted}, got {type(generator).__name__}")
-    return generator
 
 
 def toy(name: str, n: int, *, generator: torch.Generator) -> Tensor:

@@ -9,6 +9,8 @@ a run that was killed and resumed has the weights of one that was not, and two p
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import time
 import warnings
@@ -54,17 +56,22 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("n_steps", "batch_size", "save_every"):
-            check_int(name, getattr(self, name), 1)
-        check_int("warmup_steps", self.warmup_steps, 0)
+        checked: dict[str, Any] = {
+            name: check_int(name, getattr(self, name), 1) for name in ("n_steps", "batch_size", "save_every")
+        }
+        checked["warmup_steps"] = check_int("warmup_steps", self.warmup_steps, 0)
         if self.decay_steps is not None:
-            check_int("decay_steps", self.decay_steps, 0)
-        check_int("seed", self.seed, 0, 2**31 - 1)
-        check_float("lr", self.lr, 0, 1, open_low=True)
-        check_float("weight_decay", self.weight_decay, 0, 1)
-        check_float("grad_clip", self.grad_clip, 0, 1e9, open_low=True)
-        check_float("ema_decay", self.ema_decay, 0, 1)
+            checked["decay_steps"] = check_int("decay_steps", self.decay_steps, 0)
+        checked["seed"] = check_int("seed", self.seed, 0, 2**31 - 1)
+        checked["lr"] = check_float("lr", self.lr, 0, 1, open_low=True)
+        checked["weight_decay"] = check_float("weight_decay", self.weight_decay, 0, 1)
+        checked["grad_clip"] = check_float("grad_clip", self.grad_clip, 0, 1e9, open_low=True)
+        checked["ema_decay"] = check_float("ema_decay", self.ema_decay, 0, 1)
+        for name, value in checked.items():  # as int and float, whatever numpy handed in
+            object.__setattr__(self, name, value)
         check_choice("precision", self.precision, ("fp32", "bf16"))
+        if not isinstance(self.compile, bool):
+            raise TypeError(f"compile must be True or False, got {type(self.compile).__name__}")
 
     def lr_at(self, step: int) -> float:
         """The learning rate of update ``step``, 1..n_steps."""
@@ -131,7 +138,7 @@ def _run(
     optimizer = torch.optim.AdamW(
         model.parameters(), config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
     )
-    recipe, done, spent = _recipe(config, diffusion, data), 0, 0.0
+    recipe, done, spent = _recipe(config, diffusion, data, model), 0, 0.0
     if state is not None and state.exists():
         done, spent = load_state(state, model, ema, optimizer, recipe)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
@@ -205,11 +212,15 @@ def _compiled(model: nn.Module, x: Tensor, autocast: torch.autocast) -> nn.Modul
         model.zero_grad(set_to_none=True)
 
 
-def _recipe(config: TrainConfig, diffusion: GaussianDiffusion, data: ImageSet) -> dict[str, Any]:
+def _recipe(config: TrainConfig, diffusion: GaussianDiffusion, data: ImageSet, model: nn.Module) -> dict[str, Any]:
     """What two parts of one run must share. A run may be prolonged: with ``decay_steps`` named, the part before the
     decay is the same whatever ``n_steps`` is.
     """
     free = ("n_steps", "decay_steps", "compile", "save_every")
     recipe = {k: v for k, v in asdict(config).items() if k not in free}
     schedule = f"T = {diffusion.T}, SNR_T = {terminal_snr(diffusion.schedule):.6g}"
+    recipe["beta_sha256"] = hashlib.sha256(diffusion.schedule.float().cpu().numpy().tobytes()).hexdigest()
+    network = getattr(model, "config", None)
+    for name, value in network.items() if isinstance(network, dict) else ():
+        recipe[f"network.{name}"] = json.loads(json.dumps(value, default=lambda x: type(x).__name__))
     return {**recipe, "schedule": schedule, "data": f"{data.name} {data.split}, {data.source}, {len(data)} images"}

@@ -1,4 +1,4 @@
-"""Write the timings of docs/teach/routes.md, from the headers of the lessons and of their exercises.
+"""Write the timings of docs/teach/routes.md, from the headings of the lessons and of the sets of exercises.
 
     python docs/timings.py
 
@@ -28,8 +28,8 @@ WEEK = [
 ]
 THREE_WEEKS = [
     ("1, first", "00 01", "Exercises of 00 and 01"),
-    ("1, second", "02 03", "Exercises of 02; 1 and 2 of 03"),
-    ("2, first", "04", "Exercises 3 and 4 of 03; those of 04; an open question on the bound, marked by the rubric"),
+    ("1, second", "02 03", "Exercises of 02; 1 and 2 of 03 are due first"),
+    ("2, first", "04", "Exercises 3 and 4 of 03 and those of 04 are due; an open question on the bound, by the rubric"),
     ("2, second", "05", "Exercises of 05"),
     ("3, first", "06", "Exercises of 06; everybody trains at home"),
     ("3, second", "07", "Exercises of 07; a quiz over all lessons"),
@@ -50,24 +50,35 @@ def lessons() -> dict[str, tuple[rules.Header, list[tuple[str, str, int]]]]:
     return found
 
 
+@functools.cache
+def set_minutes(number: str) -> int:
+    """The minutes of all exercises in the set of a lesson."""
+    (path,) = (ROOT / "notebooks" / "exercises").glob(f"{number}_*.py")
+    text = "\n".join(cell.source for cell in build.read_source(path).cells if cell.cell_type == "markdown")
+    return sum(int(found[4]) for found in rules.EXERCISE.finditer(text))
+
+
 def parts() -> dict[str, str]:
     """The text that belongs between each pair of marks."""
     found = lessons()
-    rows = ["| lesson | minutes | exercises, with minutes | all of them |", "|---|---|---|---|"]
+    rows = ["| lesson | minutes | its exercises, with minutes | sum | whole set |", "|---|---|---|---|---|"]
     for number, (header, exercises) in found.items():
         listed = "; ".join(f"{title} ({minutes}, {level})" for title, level, minutes in exercises)
-        rows.append(f"| {number} {header.title} | {header.minutes} | {listed} | {sum(e[2] for e in exercises)} |")
+        own = sum(minutes for *_, minutes in exercises)
+        rows.append(f"| {number} {header.title} | {header.minutes} | {listed} | {own} | {set_minutes(number)} |")
     total = sum(header.minutes for header, _ in found.values())
     work = sum(minutes for _, exercises in found.values() for *_, minutes in exercises)
-    rows.append(f"| **all** | **{total}** | | **{work}** |")
+    rows.append(f"| **all** | **{total}** | | **{work}** | **{sum(map(set_minutes, found))}** |")
     tables = {"timings": "\n".join(rows)}
     for name, plan, first in (("week", WEEK, "day"), ("three weeks", THREE_WEEKS, "week, session")):
-        rows = [f"| {first} | lessons | in class, minutes | exercises, minutes | what else |", "|---|---|---|---|---|"]
+        columns = [first, "lessons", "in class, minutes", "exercises, minutes", "whole sets, minutes", "what else"]
+        rows = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
         for day, numbers, what in plan:
             chosen = [found[number] for number in numbers.split()]
             minutes = sum(header.minutes for header, _ in chosen)
             work = sum(minutes for _, exercises in chosen for *_, minutes in exercises)
-            rows.append(f"| {day} | {numbers.replace(' ', ', ')} | {minutes} | {work} | {what} |")
+            whole = sum(map(set_minutes, numbers.split()))
+            rows.append(f"| {day} | {numbers.replace(' ', ', ')} | {minutes} | {work} | {whole} | {what} |")
         tables[name] = "\n".join(rows)
     return tables
 

@@ -25,6 +25,7 @@ from ddpm_lite import (
     save_checkpoint,
 )
 from ddpm_lite.checkpoints import add_to_card, average_checkpoints, write_file, write_tensors
+from ddpm_lite.run_state import save_state
 
 MODELS = [
     UNet(channels=8, channel_mult=(1, 2), attention_levels=(1,), patch_size=2, dropout=0.1, scale_shift=False),
@@ -213,3 +214,68 @@ def test_the_shipped_model_loads_and_samples():
 def test_an_unknown_pretrained_name_lists_those_there_are():
     with pytest.raises(ValueError, match="^name must be one of 'mnist', got 'imagenet'"):
         load_pretrained("imagenet")
+
+
+def test_what_is_known_of_a_model_wins_over_the_card_handed_in(tmp_path):
+    diffusion = GaussianDiffusion(beta_schedule("linear", 100))
+    foreign = {**pretrained_card(), "format": "ddpm_lite/9", "seed": 4}
+    paths = [save_checkpoint(tmp_path / name, MODELS[2], diffusion, foreign) for name in ("a", "b")]
+    paths.append(average_checkpoints(paths, tmp_path / "mean", {**foreign, "averaged": []}))
+    for path in paths:
+        model, again = load_checkpoint(path)
+        assert model.config == MODELS[2].config and again.T == read_card(path)["T"] == 100
+        assert read_card(path)["seed"] == 4
+    assert len(read_card(paths[2])["averaged"]) == 2
+    for call in (
+        lambda: save_checkpoint(paths[0], MODELS[2], diffusion, [("seed", 3)]),
+        lambda: average_checkpoints(paths[:2], paths[2], "of two"),
+    ):
+        with pytest.raises(TypeError, match="^card must be a dict, got (list|str)"):
+            call()
+
+
+@pytest.mark.parametrize(
+    "change, card, match",
+    [
+        ({}, {"T": 50}, "T is 50 on the card, but there are 100 betas"),
+        ({"model.head.bias": torch.tensor([0.0, torch.nan])}, {}, "model.head.bias must hold finite floating-point"),
+        ({"model.head.bias": torch.zeros(2, dtype=torch.int64)}, {}, "model.head.bias must hold finite floating-point"),
+        ({"extra": torch.zeros(2)}, {}, "nothing is known of a tensor extra"),
+        ({"model.extra": torch.zeros(2)}, {}, "Unexpected key"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_refused(tmp_path, change, card, match):
+    tensors = {f"model.{k}": v for k, v in MODELS[2].state_dict().items()} | {"beta": beta_schedule("linear", 100)}
+    architecture = {"architecture": {"name": "MLPDenoiser", **MODELS[2].config}}
+    write_tensors(tmp_path / "good.safetensors", tensors, architecture)  # an older card may not name T
+    load_checkpoint(tmp_path / "good")
+    write_tensors(tmp_path / "bad.safetensors", tensors | change, architecture | card)
+    with pytest.raises(CheckpointError, match=match):
+        load_checkpoint(tmp_path / "bad")
+
+
+def test_the_state_of_a_run_is_no_model(tmp_path):
+    network = MODELS[2]
+    ema = torch.optim.swa_utils.AveragedModel(network)
+    path = tmp_path / "state.safetensors"
+    save_state(path, network, ema, torch.optim.AdamW(network.parameters()), {}, 3, 1.0)
+    before = path.read_bytes()
+    for call in (
+        lambda: load_checkpoint(path),
+        lambda: average_checkpoints([path, path], tmp_path / "mean"),
+        lambda: add_to_card(path, {"one": 1}),
+    ):
+        with pytest.raises(CheckpointError, match=r"is the state of a training run, not a model; use model\."):
+            call()
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("path", ["", ".", ".."])
+def test_a_path_without_a_name_is_named(path):
+    for call in (
+        lambda: load_checkpoint(path),
+        lambda: read_card(path),
+        lambda: save_checkpoint(path, MODELS[2], GaussianDiffusion(beta_schedule("linear", 100))),
+    ):
+        with pytest.raises(ValueError, match="^path must name a file"):
+            call()

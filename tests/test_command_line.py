@@ -9,10 +9,12 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from PIL import Image
 
+from ddpm_lite import load_checkpoint
 from ddpm_lite.__main__ import main, parser
-from ddpm_lite.checkpoints import read_card
+from ddpm_lite.checkpoints import read_card, read_tensors
 
 TINY = [
     "--subset",
@@ -54,6 +56,53 @@ def test_train_sample_info(tmp_path, capsys):
             assert image.width >= 2 * 28 and getattr(image, "n_frames", 1) >= size
     with pytest.raises(SystemExit, match="holds this run already"):
         main([*command, "--n-steps", "20"])
+    with pytest.raises(SystemExit, match=r"is the state of a training run, not a model; use model\.safetensors"):
+        main(["sample", str(out / "state.safetensors"), "--out", str(tmp_path / "c.png")])
+
+
+def test_a_run_killed_before_its_model_was_written_writes_it_when_called_again(tmp_path):
+    command = ["train", "--out", str(tmp_path), *TINY, "--save-every", "3", "--decay-steps", "2", "--n-steps"]
+    model = tmp_path / "model.safetensors"
+    main([*command, "3"])
+    older = model.read_bytes()
+    main([*command, "6"])
+    whole, card = read_tensors(model)
+    for left in (None, older):  # no model, or that of the run before it was prolonged
+        model.unlink()
+        if left:
+            model.write_bytes(left)
+        main([*command, "6"])
+        again, its_card = read_tensors(model)
+        assert its_card == {**card, "wall_time_seconds": its_card["wall_time_seconds"]}
+        assert again.keys() == whole.keys() and all(torch.equal(again[k], whole[k]) for k in whole)
+    with pytest.raises(SystemExit, match="holds this run already"):
+        main([*command, "6"])
+
+
+HEADER = "step,images,loss,lr,seconds"
+
+
+@pytest.mark.parametrize(
+    "left, kept",
+    [
+        (f"{HEADER}\n2,32,1.00000,0.002,1\n4,64,0.9", ["2"]),
+        (f"{HEADER}\n2,32,1.00000,1e-05,1\n4,64,0.90000,0.002,1", ["2"]),  # who knows whether it was 1 or 12
+        (f"{HEADER}\n2,32,1.00000,0.002,1\n6,96,0.80000,0.002,1\n\0\0", ["2"]),  # 6 is made again
+        ("step,ima", []),
+        ("", []),
+        (None, []),
+    ],
+)
+def test_a_history_that_a_kill_left_torn_is_mended(tmp_path, left, kept):
+    command = ["train", "--out", str(tmp_path), *TINY, "--save-every", "4", "--decay-steps", "2", "--n-steps"]
+    main([*command, "4"])
+    history = tmp_path / "history.csv"
+    history.unlink() if left is None else history.write_text(left)
+    main([*command, "6"])
+    lines = history.read_text().splitlines()
+    assert lines[0] == HEADER and [line.split(",")[0] for line in lines[1:]] == [*kept, "6"]
+    assert {len(line.split(",")) for line in lines} == {5}
+    load_checkpoint(tmp_path / "model.safetensors")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -308,3 +309,36 @@ def test_moving_to_another_dtype_keeps_the_schedule_exact():
     before = d.schedule.clone()
     d.half()
     assert d.beta.dtype == torch.float16 and d.schedule.dtype == torch.float64 and torch.equal(d.schedule, before)
+
+
+@pytest.mark.parametrize(
+    "answer, error, match",
+    [
+        (lambda x, t: x[..., :1], ValueError, r"^eps_hat must have the shape of x_t, \(4, 1, 4, 4\), got"),
+        (lambda x, t: x.mean(), ValueError, "^eps_hat must"),
+        (lambda x, t: None, TypeError, "^eps_hat must be a torch.Tensor, got NoneType"),
+        (lambda x, t: (x, x), TypeError, "^eps_hat must be a torch.Tensor, got tuple"),
+        (lambda x, t: x.long(), TypeError, "^eps_hat must have a floating-point dtype"),
+    ],
+)
+def test_the_loss_of_an_answer_that_is_no_noise_is_refused(answer, error, match):
+    x_0 = torch.zeros(4, 1, 4, 4)
+    with pytest.raises(error, match=match):
+        D.loss(answer, x_0)
+
+
+def test_the_loss_of_a_network_gone_wild_is_no_number_and_no_error():
+    assert math.isnan(float(D.loss(lambda x, t: x * torch.nan, X)))
+
+
+def test_no_images_have_no_loss():
+    with pytest.raises(ValueError, match=r"^x_0 must hold one image at least, got shape \(0, 2\)"):
+        D.loss(lambda x, t: x, torch.zeros(0, 2))
+
+
+@pytest.mark.parametrize("generator", [0, np.random.default_rng(0)])
+def test_a_generator_of_another_kind_is_named(generator):
+    calls = [lambda: D.q_sample(X, 5, generator=generator), lambda: D.loss(lambda x, t: x, X, generator=generator)]
+    for call in calls:
+        with pytest.raises(TypeError, match="^generator must be a torch.Generator"):
+            call()

@@ -145,6 +145,34 @@ def test_equal_sets_have_distance_zero_and_worse_ones_more(digits: Tensor) -> No
     assert distances == sorted(distances) and distances[1] > 1.5 * distances[0] > 0
 
 
+class Elsewhere(Tensor):
+    """A tensor that says it lies on a GPU."""
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return torch.device("cuda")
+
+    def cpu(self, *_: Any, **__: Any) -> Tensor:
+        return self.as_subclass(Tensor)
+
+
+def test_what_is_not_finite_is_no_perfect_score(digits: Tensor) -> None:
+    a = torch.randn(10, 3, generator=seeded(), dtype=torch.float64)
+    with pytest.raises(ValueError, match="^a and b must have finite means and covariances"):
+        evaluation.frechet_distance(1e200 * a, a)  # its covariance overflows
+    broken, bad = digits[:4].clone(), a.clone()
+    broken[0, 0, 0, 0], bad[0, 0] = torch.nan, torch.inf
+    for wrong in (broken, broken.as_subclass(Elsewhere)):
+        for call in (evaluation.recognized, evaluation.background, evaluation.evaluate_samples):
+            with pytest.raises(ValueError, match="contains NaN or infinite values"):
+                call(wrong)
+    for wrong in (bad, bad.as_subclass(Elsewhere)):
+        with pytest.raises(ValueError, match="^b contains NaN or infinite values"):
+            evaluation.frechet_distance(a, wrong)
+    with pytest.raises(ValueError, match="contains NaN or infinite values"):
+        evaluation.frechet_distance(1e300 * digits[:4].double(), digits[:4])  # finite images, but not their features
+
+
 def test_the_floor_compares_disjoint_real_images_and_shrinks_with_n() -> None:
     reference, splits, text = evaluation.real_features(300, n_splits=3, full=False)
     assert reference.shape == splits[0].shape == (300, 80) and len(splits) == 3

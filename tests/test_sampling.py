@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -194,6 +195,9 @@ def test_clipping_keeps_x0_hat_in_range():
         (lambda: ddim_steps(D, silent, (4, 2), x_T=torch.full((4, 2), torch.nan)), "^x_T contains NaN"),
         (lambda: sample(D, silent, (4, 2), sampler="euler"), "^sampler must"),
         (lambda: sample(D, silent, (4, 2), batch_size=0), "^batch_size must"),
+        (lambda: sample(D, silent, (4, 2), generator=0), "^generator must be a torch.Generator"),
+        (lambda: ddim_steps(D, silent, (4, 2), generator=np.random.default_rng(0)), "^generator must"),
+        (lambda: ddpm_steps(D, silent, (4, 2), x_T=torch.zeros(4, 2), generator=0), "^generator must"),
     ],
 )
 def test_bad_input_is_named_before_the_first_step(call, match):

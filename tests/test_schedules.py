@@ -78,6 +78,8 @@ def test_a_bad_T_is_named(T):
         (lambda: cosine_beta_schedule(100, beta_max=1), "^beta_max must"),
         (lambda: sigmoid_beta_schedule(100, start=3, end=-3), "^end must"),
         (lambda: sigmoid_beta_schedule(100, tau=0), "^tau must"),
+        (lambda: sigmoid_beta_schedule(100, tau=0.01), "^start, end and tau must"),  # beta_1 = 0
+        (lambda: sigmoid_beta_schedule(100, start=90, end=100), "^start, end and tau must"),  # 0 / 0
         (
             lambda: beta_schedule("quadratic", 100),
             "^name must be one of 'linear', 'cosine', 'sigmoid', got 'quadratic'",

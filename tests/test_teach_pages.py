@@ -11,6 +11,7 @@ import yaml
 import build
 import rules
 from ddpm_lite import linear_beta_schedule
+from ddpm_lite.teach import answers, release, sets
 from rules import ROOT
 
 sys.path.insert(0, str(ROOT / "docs"))
@@ -29,7 +30,9 @@ def headings(number: str) -> list[str]:
 def test_routes_hold_the_minutes_of_the_lessons() -> None:
     page = PAGES["routes"]
     assert timings.filled(page) == page, "run python docs/timings.py"
-    for header, exercises in timings.lessons().values():
+    for number, (header, exercises) in timings.lessons().items():
+        (path,) = (ROOT / "notebooks" / "exercises").glob(f"{number}_*.ipynb")
+        assert f"**Minutes:** {timings.set_minutes(number)}" in path.read_text(encoding="utf-8")
         assert f"| {header.minutes} |" in page
         assert all(f"{title} ({minutes}, {level})" in page for title, level, minutes in exercises)
 
@@ -91,6 +94,11 @@ def test_what_the_rubric_computes() -> None:
     assert len(marked) == 9 and all(sum(map(int, rows)) == int(total) for *rows, total in marked)
 
 
+def test_headings_that_the_rubric_names_are_there() -> None:
+    for number, place in {"00": "Your verdict", "02": "The same thing in the library", "07": "Is it a copy?"}.items():
+        assert f"*{place}*" in " ".join(PAGES["rubric"].split()) and place in headings(number)
+
+
 def test_local_links_lead_somewhere() -> None:
     for name, text in PAGES.items():
         for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
@@ -105,6 +113,54 @@ def test_commands_that_pages_name_exist() -> None:
     for verb in set(re.findall(r"ddpm_lite\.teach (\w+)", text)):
         assert (ROOT / "ddpm_lite" / "teach" / f"{verb}.py").exists(), verb
     assert rules.TAG in PAGES["index"] and rules.TAG in PAGES["setup"]
+
+
+PAPERS = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md")}
+PAPERS |= {f"{name}.md": text for name, text in PAGES.items()}
+
+
+def blocks(text: str) -> list[str]:
+    """Fenced blocks of commands."""
+    return re.findall(r"(?ms)^```\n(.*?)^```$", text)
+
+
+@pytest.mark.parametrize("name", sorted(PAPERS))
+def test_commands_can_be_pasted_anywhere(name: str) -> None:
+    quoted = re.findall(r".?\.\[[a-z,]+\].?", PAPERS[name])
+    assert all(re.fullmatch(r'".*"', found) for found in quoted), quoted  # zsh reads [lab] as a pattern
+    for block in blocks(PAPERS[name]):
+        lines = [line.strip() for line in block.splitlines()]
+        systems = {"Scripts" if "Scripts" in line else "bin" for line in lines if "activate" in line}
+        assert len(systems) < 2 or name == "setup.md" and block.startswith("Subject:"), block
+        for line in lines:
+            if re.search(r"activate$|pip install|git clone|\bvenv\b|jupyter lab|make assignments", line):
+                assert not re.search(r"\s#|\(", line), f"behind the command: {line}"
+
+
+def test_an_address_that_is_not_public_is_called_so() -> None:
+    for name in ("setup", "index"):
+        assert "not public yet" in PAGES[name].split("\n## ")[0], name
+    for name, text in PAPERS.items():
+        for line in re.findall(r"(?m)^.*git clone (?!https).*$|^.*git clone https.*$", text):
+            if "clone https" in line or "--branch" in line:
+                assert f"git clone --branch {rules.TAG} {rules.ADDRESS}" in line, (name, line)
+        assert name.startswith("C") or set(re.findall(r"\bv\d+\.\d+\.\d+\b", text)) <= {rules.TAG}, name
+
+
+def test_a_missing_package_is_named_with_the_line_that_installs_it() -> None:
+    source = (ROOT / "ddpm_lite" / "teach" / "__main__.py").read_text(encoding="utf-8")
+    line = 'pip install -e ".[teach]"'
+    assert line in source.replace("\\", "") and line in PAGES["grading"]
+
+
+def test_what_an_answer_may_import_stands_on_the_page() -> None:
+    section = PAGES["grading"].split("### What an answer may import")[1].split("Other imports")[0]
+    names = set(re.findall(r"`([A-Za-z_]+)`", section))
+    assert names == {name for name in answers.IMPORTS if not name.startswith("_")}
+    assert all(f"`{name}`" in release.imports() for name in names)
+    made = sets.read_source(ROOT / "notebooks" / "exercises" / "03_posterior.py")
+    release._prepare(made, None, None, 2)
+    assert release.imports() in made.notebook["cells"][0]["source"]
 
 
 def test_the_form_for_mistakes_knows_every_lesson() -> None:

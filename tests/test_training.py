@@ -10,13 +10,14 @@ import textwrap
 import time
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ddpm_lite import CheckpointError, GaussianDiffusion, TrainConfig, UNet, linear_beta_schedule, mnist, train
-from ddpm_lite.checkpoints import read_tensors
+from ddpm_lite.checkpoints import read_tensors, write_tensors
 from ddpm_lite.training import ema_update
 
 SMALL = {"channels": 8, "channel_mult": (1,), "patch_size": 4}
@@ -243,8 +244,14 @@ def test_other_bad_input_is_named(digits, tmp_path):
     run(digits, state=state)
     with pytest.raises(CheckpointError, match="lr=0.002 there, 0.001 here"):
         run(digits, TrainConfig(**{**vars(CONFIG), "lr": 1e-3}), state=state)
-    with pytest.raises(CheckpointError, match="of another network"):
+    with pytest.raises(CheckpointError, match=r"network\.channels=8 there, 16 here"):
         run(digits, state=state, channels=16)
+    with pytest.raises(CheckpointError, match=r"network\.dropout=0\.0 there, 0\.5 here"):
+        run(digits, state=state, dropout=0.5)
+    beta = diffusion.schedule.clone()
+    beta[0], beta[1] = beta[1], beta[0]  # the same T and SNR_T
+    with pytest.raises(CheckpointError, match="beta_sha256="):
+        next(train(model, GaussianDiffusion(beta), digits, CONFIG, state=state))
     state.write_bytes(state.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match="damaged"):
         run(digits, state=state)
@@ -257,3 +264,28 @@ def test_a_finished_run_yields_nothing(digits, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert list(train(model, diffusion, digits, CONFIG, state=state)) == []
+
+
+def test_a_state_from_before_network_and_betas_were_noted_goes_on(digits, tmp_path):
+    state = tmp_path / "state.safetensors"
+    whole = run(digits)
+    run(digits, state=state, stop=8)
+    tensors, card = read_tensors(state)
+    card["recipe"] = {k: v for k, v in card["recipe"].items() if k != "beta_sha256" and not k.startswith("network.")}
+    write_tensors(state, tensors, card)
+    assert run(digits, state=state)[0] == pytest.approx(whole[0][8:], rel=1e-3)
+    write_tensors(state, tensors, card)
+    with pytest.raises(CheckpointError, match="of another network"):
+        run(digits, state=state, channels=16)
+
+
+def test_a_recipe_holds_plain_numbers():
+    config = TrainConfig(n_steps=np.int64(9), lr=np.float32(0.5), seed=np.int64(3), warmup_steps=torch.tensor(2))
+    values = {name: getattr(config, name) for name in ("n_steps", "lr", "seed", "warmup_steps")}
+    assert values == {"n_steps": 9, "lr": 0.5, "seed": 3, "warmup_steps": 2}
+    assert [type(value) for value in values.values()] == [int, float, int, int]
+    for name in ("n_steps", "lr", "ema_decay"):
+        with pytest.raises(TypeError, match=f"^{name} must be an? .*, got str"):
+            TrainConfig(**{name: "0.5"})
+    with pytest.raises(TypeError, match="^compile must be True or False, got str"):
+        TrainConfig(compile="no")

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(importlib.import_module(f".{args.verb}", __package__).run(args) or 0)
     except ModuleNotFoundError as error:
-        print(f"error: {error.name} is missing: pip install 'ddpm_lite[teach]'", file=sys.stderr)
+        print(f'error: {error.name} is missing; in a clone: pip install -e ".[teach]"', file=sys.stderr)
     except (ValueError, TypeError, OSError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
     except KeyboardInterrupt:

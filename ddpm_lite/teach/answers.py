@@ -104,7 +104,7 @@ def _code(notebook: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def extract(notebook: dict[str, Any], exercises: ExerciseSet) -> Answers:
     """Find the cell that answers each exercise: it has the answer's id or defines the names that are asked for; of
-    several, the last one that is not the stub. What is in check cells is of no account, and noted if it was changed."""
+    several, the last one that is not the stub. What is in check cells is ignored, and noted if it was changed."""
     answers, cells = Answers(), list(_code(notebook))
     taken: set[int] = set()
     for exercise in exercises.exercises:

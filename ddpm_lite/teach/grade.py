@@ -5,12 +5,13 @@ Each answer runs in a process of its own, that may write no file and reach no ne
 exercise's check runs beside it, on fresh inputs. The reference solution goes first, and must get full marks.
 
 Writes in the course's folder:
-  grades.csv                         a line a student: points, and what to look at (column `problem`)
-  feedback/STUDENT/SET/SET.html      the answers with what the checks say
+  grades.csv                         a line a student and set: points, what to look at; lines of other sets stay
+  feedback/KEY/SET/SET.html          the answers with what the checks say
   submitted/, autograded/, gradebook.db   as nbgrader has them, for its formgrader
 
 Points of an answer that looks like an attempt to forge them are held back: look at the lines that are named, then
---accept STUDENT."""
+grade again with --accept KEY (column `key` of grades.csv). It may be repeated, and is not remembered: give it at each
+grading."""
 
 from __future__ import annotations
 
@@ -34,9 +35,9 @@ from .submissions import collect
 __all__ = ["add_arguments", "grade_set", "run"]
 EXAMPLES = """\
 examples:
-  python -m ddpm_lite.teach grade downloads/homework-1.zip --course ~/course
+  python -m ddpm_lite.teach grade downloads/homework-1.zip --course ~/course --set 03
   python -m ddpm_lite.teach grade downloads --course ~/course --set 03 --jobs 4
-  python -m ddpm_lite.teach grade downloads --course ~/course --accept anna-12345"""
+  python -m ddpm_lite.teach grade downloads --course ~/course --accept anna-12345 --accept bo-12346"""
 GUARANTEES = {
     "memory": "memory is limited",
     "files": "no file outside of a small disk in memory can be changed",
@@ -56,7 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, default=1, help="students at a time; one core each (default 1)")
     parser.add_argument("--seconds", type=float, default=0, help="limit of an exercise (default: by the reference)")
     parser.add_argument("--memory", type=int, default=2000, help="limit of an exercise in MB (default 2000)")
-    parser.add_argument("--accept", action="append", default=[], metavar="STUDENT", help="count what was held back")
+    parser.add_argument(
+        "--accept", action="append", default=[], metavar="KEY", help="count what was held back; repeatable"
+    )
 
 
 @dataclass

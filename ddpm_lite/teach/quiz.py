@@ -104,6 +104,11 @@ def letter(k: int) -> str:
     return "abcdefgh"[k]
 
 
+def listed(texts: Sequence[str]) -> list[str]:
+    """Options as "- a) ...": Markdown has no lists with letters."""
+    return [f"- {letter(k)}) {text}" for k, text in enumerate(texts)]
+
+
 def student_sheet(questions: Sequence[Question], seed: int, title: str) -> str:
     """The quiz as Markdown, without answers."""
     total = sum(one.points for one in questions)
@@ -111,7 +116,7 @@ def student_sheet(questions: Sequence[Question], seed: int, title: str) -> str:
     for number, one in enumerate(questions, 1):
         lines += [_heading(number, one), "", one.question, ""]
         if one.kind == "choice":
-            lines += [f"{k}. {text}" for k, (text, _) in enumerate(options(one, seed), 1)]
+            lines += listed([text for text, _ in options(one, seed)])
         lines += ["", "Answer: ____________________", ""]
     return "\n".join(lines)
 
@@ -125,9 +130,7 @@ def answer_sheet(questions: Sequence[Question], seed: int, title: str) -> str:
             rows = options(one, seed)
             right = next(letter(k) for k, (_, why) in enumerate(rows) if not why)
             lines += [f"**Right: {right}.** {one.why}", ""]
-            lines += [
-                f"{k}. {text} {f'*Wrong:* {why}' if why else '**Right.**'}" for k, (text, why) in enumerate(rows, 1)
-            ]
+            lines += listed([f"{text} {f'*Wrong:* {why}' if why else '**Right.**'}" for text, why in rows])
         elif one.kind == "number":
             near = f", within {one.tolerance:g}" if one.tolerance else ""
             lines += [f"**Right: {one.answer:g}{near}.** {one.why}", ""]

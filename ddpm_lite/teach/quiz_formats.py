@@ -14,7 +14,7 @@ SIZE = 100  # of the letters in the units of a drawing
 STYLE = """
 body { max-width: 46em; margin: 2em auto; padding: 0 1em; font: 17px/1.5 Georgia, serif; color: #111; background: #fff }
 h1 { font-size: 1.5em } h2 { font-size: 1.1em; margin-top: 1.6em } h2, h2 + p { break-after: avoid }
-li { margin: 0.35em 0 } ol { list-style: lower-alpha } code { font-size: 0.9em }
+li { margin: 0.35em 0 } ul { list-style: none; padding-left: 1.5em } code { font-size: 0.9em }
 @media print { body { margin: 0; font-size: 11pt } li, p { break-inside: avoid } }
 """
 

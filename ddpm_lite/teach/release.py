@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .answers import IMPORTS
 from .sets import HIDDEN, ExerciseSet, map_code, read_source, student_code
 
 EXAMPLES = """\
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sets", nargs="*", metavar="SET", help="numbers, as 03, or names; none: all there are")
     parser.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="the course's folder; made if missing")
     parser.add_argument(
-        "--points", default="", metavar="1=2,3=4", help="exercise=points; else easy 1, medium 2, hard 3"
+        "--points", default="", metavar="1=2,3=4", help="exercise=points, for one set; else easy 1, medium 2, hard 3"
     )
     parser.add_argument("--due", type=datetime.datetime.fromisoformat, metavar="2027-01-31T23:59", help="local time")
     parser.add_argument("--title", help="the notebook's title, for one set; else its own")
@@ -159,7 +160,14 @@ def _prepare(exercises: ExerciseSet, due: datetime.datetime | None, title: str |
     first = re.sub(r"\[([^\]]+)\]\(\.\./[\w.]+\)", r"\1", first)  # a lesson beside it: not in a student's folder
     if title:
         first = re.sub(r"^# .+$", lambda _: f"# {title}", first, count=1, flags=re.MULTILINE)
-    cells[0]["source"] = f"{first.rstrip()}\n\n{facts}"
+    cells[0]["source"] = f"{first.rstrip()}\n\n{facts}\n\n{imports()}"
+
+
+def imports() -> str:
+    """What students are told of the modules that an answer may import."""
+    names = sorted((name for name in IMPORTS if not name.startswith("_")), key=str.lower)
+    listed = ", ".join(f"`{name}`" for name in names)
+    return f"**Imports:** an answer may import {listed}. Other imports hold the points back until your teacher looks."
 
 
 def _graded(grade_id: str, *, solution: bool = False, points: float | None = None) -> dict[str, Any]:

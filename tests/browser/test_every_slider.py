@@ -40,7 +40,7 @@ def table() -> Iterator[list[tuple[str, dict[str, Any]]]]:
 def look_for_focus(page: Any, box: Any) -> None:
     """Tab reaches every control of a box in order, each time with an outline that is seen."""
     wanted = box.locator("button, [role=slider], .ui-slider-handle, select, input, [contenteditable]")
-    n = wanted.evaluate_all("nodes => nodes.filter(n => n.getClientRects().length).length")
+    n = wanted.evaluate_all("nodes => nodes.filter(n => n.getClientRects().length && !n.disabled).length")
     wanted.first.focus()
     page.keyboard.press("Tab")  # from here on the browser knows that it is keys that move the focus
     wanted.first.focus()

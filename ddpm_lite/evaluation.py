@@ -230,7 +230,8 @@ def score(argv: Sequence[str]) -> dict[str, Any]:
     p.add_argument("--add-to-card", action="store_true", help="note the result on the checkpoint's card")
     a = p.parse_args(argv)
     test = mnist("test", full=a.full)
-    check_int("--n", a.n, 2, len(test)), check_int("--bits", a.bits, 0, len(test))
+    check_int("--n", a.n, 2, len(test)), check_int("--bits", a.bits, 2 if a.bits else 0, len(test))
+    check_int("--seed", a.seed, 0, 2**63 - 1)
     model, diffusion = (load_pretrained if a.checkpoint in PRETRAINED else load_checkpoint)(a.checkpoint)
     generator, start = torch.Generator().manual_seed(a.seed), time.perf_counter()
     ddim = a.sampler == "ddim"

@@ -317,6 +317,7 @@ def test_the_command_prints_json_on_stdout_and_progress_on_stderr(tmp_path: Path
     assert "ddim" in done.stderr and "Traceback" not in done.stderr
     assert (result["n_steps"], result["eta"]) == (2, 0)
     wrongs = {"--n 1": "--n must be between 2", "--sampler euler": "sampler must be", "--eta 2": "eta must"}
+    wrongs |= {"--seed -1": "--seed must be", "--bits 1": "--bits must be"}
     for wrong, said in wrongs.items():
         with pytest.raises(ValueError, match=said):
             evaluation.score([*args, *wrong.split()])

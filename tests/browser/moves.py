@@ -182,7 +182,8 @@ def move_scrub(page: Any, box: Any, number: int) -> dict[str, Any]:
         handle.press(key)
         box.locator(f'.ddpm-view:not([data-frame="{first}"])').wait_for()
         frame = assert_frame(snapshot(box), *known)
-        assert way * (frame - first) >= min(2, n - 1), "a page key moves by more than an arrow"
+        more = 2 if n > 10 else 1  # the page of ipywidgets 7 is a fifth of all frames
+        assert way * (frame - first) >= more, "a page key moves by more than an arrow"
         wait_for_kernel(page, value, frame)
 
     # the mouse: a drag to a quarter, a click at three quarters

@@ -230,8 +230,10 @@ def play(page: Any, box: Any, known: Any, value: str, n: int) -> dict[str, Any]:
     frame = assert_frame(snapshot(box), *known, moving=True)
     if buttons.count() < 4:
         buttons.nth(0).click()
-    else:
+    elif n > 10:
         buttons.nth(1).click()
+    else:  # it has played to its end before a hand is there, and the button is disabled
+        wait_for_frame(box, n - 1)
     page.wait_for_timeout(400)
     halted = snapshot(box)["frame"]
     assert halted >= frame > 0

@@ -108,9 +108,10 @@ def train_command(args: argparse.Namespace) -> None:
     from tqdm.auto import tqdm
 
     from ._validate import check_int
-    from .checkpoints import machine, read_card, read_tensors, save_checkpoint
+    from .checkpoints import machine, read_card, save_checkpoint
     from .data import mnist
     from .diffusion import GaussianDiffusion
+    from .run_state import load_average
     from .schedules import beta_schedule
     from .training import TrainConfig, TrainStep, train
     from .unet import UNet
@@ -170,9 +171,8 @@ def train_command(args: argparse.Namespace) -> None:
         written = args.out / "model.safetensors"
         if written.exists() and read_card(written).get("training", {}).get("step", 0) >= config.n_steps:
             sys.exit(f"{args.out} holds this run already, all {config.n_steps} steps; raise --n-steps to go on")
-        tensors, card = read_tensors(state)
-        model.load_state_dict({k[11:]: v for k, v in tensors.items() if k.startswith("ema.module.")})
-        last = TrainStep(card["step"], math.nan, 0.0, math.nan, card["seconds"], model, model)
+        step, seconds = load_average(state, model)
+        last = TrainStep(step, math.nan, 0.0, math.nan, seconds, model, model)
     if last is not None and is_main():
         print(f"wrote {save('model.safetensors', last)}")
 

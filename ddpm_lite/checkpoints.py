@@ -26,6 +26,7 @@ from .mlp import MLPDenoiser
 from .unet import UNet
 
 FORMAT = "ddpm_lite/1"
+RUN = "training state"  # the kind on the card of a run's state
 ARCHITECTURES: dict[str, type[UNet] | type[MLPDenoiser]] = {"UNet": UNet, "MLPDenoiser": MLPDenoiser}
 PRETRAINED = ("mnist",)
 
@@ -49,7 +50,7 @@ def save_checkpoint(
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors["beta"] = diffusion.schedule
     known = {"architecture": {"name": kind, **model.config}, "T": diffusion.T}
-    return _write(_with_suffix(path), tensors, known | _checked(card) | known)
+    return _write(_with_suffix(path), tensors, known | _checked(card) | known)  # first, and as they are
 
 
 def average_checkpoints(paths: Sequence[str | Path], out: str | Path, card: dict[str, Any] | None = None) -> Path:
@@ -126,7 +127,7 @@ def load_checkpoint(
 
 def _read_model(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors, card = read_tensors(path)
-    if "ema.n_averaged" in tensors:
+    if card.get("kind") == RUN:
         raise CheckpointError(f"{path} is the state of a training run, not a model; use model.safetensors beside it")
     return tensors, card
 
@@ -170,7 +171,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], card: dict[str, Any]) 
     from safetensors.torch import save_file
 
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    card = {"format": FORMAT} | card | {"format": FORMAT, "sha256": _digest(tensors)}
+    card = {**card, "format": FORMAT, "sha256": _digest(tensors)}
     text = _dumps(card)
     write_file(path, lambda f: save_file(tensors, f, {"format": "pt", "card": text}))
 

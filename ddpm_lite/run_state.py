@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .checkpoints import CheckpointError, read_tensors, write_tensors
+from .checkpoints import RUN, CheckpointError, read_tensors, write_tensors
 
 
 def save_state(
@@ -25,7 +25,7 @@ def save_state(
     tensors |= {f"ema.{k}": v for k, v in ema.state_dict().items()}
     for i, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{k}": v for k, v in moments.items()}
-    write_tensors(path, tensors, {"kind": "training state", "step": step, "seconds": seconds, "recipe": recipe})
+    write_tensors(path, tensors, {"kind": RUN, "step": step, "seconds": seconds, "recipe": recipe})
 
 
 def load_state(
@@ -35,9 +35,7 @@ def load_state(
 
     Raises: CheckpointError if the file is damaged, holds no run, or one of another recipe or network.
     """
-    tensors, card = read_tensors(path)
-    if card.get("kind") != "training state":
-        raise CheckpointError(f"state: {path} holds a model, not a run; name another file")
+    tensors, card = _read(path)
     other = card["recipe"].items()  # an old state knows fewer keys
     if differs := [f"{k}={v!r} there, {recipe.get(k)!r} here" for k, v in other if recipe.get(k) != v]:
         raise CheckpointError(
@@ -61,3 +59,21 @@ def load_state(
     except (RuntimeError, ValueError, LookupError) as error:
         raise CheckpointError(f"state: {path} is of another network: {' '.join(str(error).split())[:300]}") from error
     return int(card["step"]), float(card["seconds"])
+
+
+def load_average(path: Path, model: nn.Module) -> tuple[int, float]:
+    """Fill ``model`` with the moving average in ``path``, and no more; returns and raises as ``load_state``."""
+    tensors, card = _read(path)
+    prefix = "ema.module."  # of torch's AveragedModel
+    try:
+        model.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    except RuntimeError as error:
+        raise CheckpointError(f"state: {path} is of another network: {' '.join(str(error).split())[:300]}") from error
+    return int(card["step"]), float(card["seconds"])
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    tensors, card = read_tensors(path)
+    if card.get("kind") != RUN:
+        raise CheckpointError(f"state: {path} holds a model, not a run; name another file")
+    return tensors, card

@@ -143,6 +143,11 @@ dict(n=_b.n, value=_b.value, name=_b.slider.description, labels=list(_b.view.lab
     return ask_kernel(page, code)
 
 
+def of_jquery(handle: Any) -> bool:
+    """Whether a slider's handle is one of jQuery UI, as in ipywidgets 7."""
+    return "ui-slider-handle" in (handle.get_attribute("class") or "")
+
+
 def move_scrub(page: Any, box: Any, number: int) -> dict[str, Any]:
     """Move a scrub in every way there is; return what was measured.
 
@@ -182,13 +187,14 @@ def move_scrub(page: Any, box: Any, number: int) -> dict[str, Any]:
         handle.press(key)
         box.locator(f'.ddpm-view:not([data-frame="{first}"])').wait_for()
         frame = assert_frame(snapshot(box), *known)
-        more = 2 if n > 10 else 1  # the page of ipywidgets 7 is a fifth of all frames
+        more = 1 if of_jquery(handle) and n <= 10 else min(2, n - 1)  # there a page is a fifth of all frames
         assert way * (frame - first) >= more, "a page key moves by more than an arrow"
         wait_for_kernel(page, value, frame)
 
     # the mouse: a drag to a quarter, a click at three quarters
     track = box.locator(".noUi-base, .ui-slider").first.bounding_box()
     y = track["y"] + track["height"] / 2
+    pixels = 4 if of_jquery(handle) else 2  # jQuery keeps the place at which a hand took the knob
     knob = handle.bounding_box()
     page.mouse.move(knob["x"] + knob["width"] / 2, y)
     page.mouse.down()
@@ -197,9 +203,9 @@ def move_scrub(page: Any, box: Any, number: int) -> dict[str, Any]:
     for share in (1 / 4, 3 / 4):
         if share > 1 / 2:
             page.mouse.click(track["x"] + share * track["width"], y)
-        page.wait_for_function(  # as near as the frames allow, and some pixels
+        page.wait_for_function(  # as near as the frames allow, and a pixel
             "([box, wanted, near]) => Math.abs(window.snapshot(box).frame - wanted) <= near",
-            arg=[box.element_handle(), share * (n - 1), 0.51 + (n - 1) * 4 / track["width"]],
+            arg=[box.element_handle(), share * (n - 1), 0.51 + (n - 1) * pixels / track["width"]],
         )
         page.wait_for_timeout(100)
         wait_for_kernel(page, value, assert_frame(snapshot(box), *known))
@@ -279,8 +285,7 @@ def move_explore(page: Any, box: Any, number: int) -> dict[str, Any]:
     for k, (name, handle) in enumerate(zip(names, handles, strict=True)):
         slider, setting = f"_boxes[{number}].sliders[{name!r}]", f"_boxes[{number}].settings[{name!r}]"
         start, low, high, step = ask_kernel(page, f"[{setting}, {slider}.min, {slider}.max, {slider}.step]")
-        # the slider of ipywidgets 7 rounds, and may end a step before its last value
-        short = 1.01 * step if "ui-slider-handle" in (handle.get_attribute("class") or "") else 0
+        short = 1.01 * step if of_jquery(handle) else 0  # it rounds, and may end a step before its last value
         seen = []
         for key, value in (("Home", low), ("End", high)):
             handle.press(key)
